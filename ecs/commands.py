@@ -1,0 +1,217 @@
+"""Structural changes queued for later: how systems and observers change structure.
+
+Commands are applied at a sync point (the end of each phase, or `World.sync`), buffer by buffer in
+the order of the plan and inside a buffer in the order they were queued, so results do not depend
+on threads. Arrays are copied when queued. Ids are checked when queued; those that an earlier
+command has ended by the time it is applied are passed over, because two laws may well forget the
+same memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .bundle import Bundle, count_rows, read_bundle
+from .component import given_fields, schema
+from .entities import Ids, as_ids
+from .errors import ColumnShapeError, DeadEntityError
+
+if TYPE_CHECKING:
+    from .world import World
+
+
+class Pending:
+    """Entities that a queued spawn will make.
+
+    Usable as ids in later commands of the same buffer, and as the value of an `Entity` field.
+    """
+
+    __slots__ = ("_ids", "n")
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self._ids: Ids | None = None
+
+    @property
+    def ids(self) -> Ids:
+        """(n,) u8. Raises DeadEntityError before the commands have been applied."""
+        if self._ids is None:
+            raise DeadEntityError(
+                f"these {self.n:,} entities are queued, not spawned yet: their ids are known after "
+                f"the next sync point"
+            )
+        return self._ids
+
+
+class Commands:
+    """One buffer of queued changes."""
+
+    def __init__(self, world: World, owner: str) -> None:
+        self._world = world
+        self.owner = owner
+        self._queue: list[tuple[str, Callable[[], None]]] = []
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def spawn(self, *things: Any) -> Pending:
+        """Queue a spawn: as `World.spawn`, n first if given."""
+        n, parts = (None, things)
+        if things and isinstance(things[0], (int, np.integer)):
+            n, parts = int(things[0]), things[1:]
+        bundle = _copied(read_bundle(parts, "commands.spawn"))
+        rows = count_rows(n, _resolved_sizes(bundle))
+        pending = Pending(rows)
+
+        def run() -> None:
+            pending._ids = self._world.store.spawn(_filled(bundle), rows, "commands.spawn")
+
+        self._queue.append(("spawn", run))
+        return pending
+
+    def despawn(self, ids: Any) -> None:
+        """Queue a despawn."""
+        self._on("despawn", ids, None, lambda batch, _: self._world.store.despawn(batch))
+
+    def add(self, ids: Any, *components: Any) -> None:
+        """Queue an add."""
+        bundle = _copied(read_bundle(components, "commands.add"))
+        self._on("add", ids, bundle, lambda batch, given: self._world.store.add(batch, given))
+
+    def set(self, ids: Any, *values: Any) -> None:
+        """Queue a set."""
+        bundle = _copied(read_bundle(values, "commands.set"))
+        self._on("set", ids, bundle, lambda batch, given: self._world.store.set(batch, given))
+
+    def remove(self, ids: Any, *components: type) -> None:
+        """Queue a remove."""
+        for component in components:
+            schema(component)
+        self._on(
+            "remove", ids, None, lambda batch, _: self._world.store.remove(batch, components)
+        )
+
+    def upsert(self, pair: Any, *values: Any) -> None:
+        """Queue an upsert, as `World.upsert`."""
+        parts = [_copy_value(v) for v in (pair, *values)]
+        self._queue.append(("upsert", lambda: _drop(self._world.upsert(*parts))))
+
+    def ensure(self, pair: Any, *values: Any) -> None:
+        """Queue an ensure, as `World.ensure`."""
+        parts = [_copy_value(v) for v in (pair, *values)]
+        self._queue.append(("ensure", lambda: _drop(self._world.ensure(*parts))))
+
+    def _on(
+        self, name: str, ids: Any, bundle: Bundle | None, act: Callable[[Any, Any], object]
+    ) -> None:
+        target = ids if isinstance(ids, Pending) else as_ids(ids).copy()
+        n = target.n if isinstance(target, Pending) else target.size
+        if not isinstance(target, Pending):
+            self._check_now(name, target)
+        _check_lengths(f"commands.{name}", bundle or {}, n)
+
+        def run() -> None:
+            named = target.ids if isinstance(target, Pending) else target
+            alive = self._world.alive(named)
+            given = _filled(bundle) if bundle is not None else None
+            if not alive.all():
+                named = named[alive]
+                given = _picked(given, alive) if given is not None else None
+            act(self._world.store.locate(named), given)
+
+        self._queue.append((name, run))
+
+    def _check_now(self, name: str, ids: Ids) -> None:
+        entities = self._world.store.entities
+        bad = entities.first_dead(ids)
+        if bad >= 0:
+            why = entities.obituary(int(ids[bad]), bad, ids.size)
+            raise DeadEntityError(f"commands.{name} by {self.owner}: {why}")
+
+    def apply(self) -> int:
+        """Make every queued change. Returns how many commands there were.
+
+        An error names the command and who queued it; that command did nothing and is dropped, the
+        ones after it stay queued.
+        """
+        done = 0
+        while self._queue:
+            name, run = self._queue.pop(0)
+            try:
+                run()
+            except Exception as error:
+                error.add_note(f"command {done + 1} ({name}) queued by {self.owner}")
+                raise
+            done += 1
+        return done
+
+
+def _drop(_: object) -> None:
+    return None
+
+
+def _copy_value(value: Any) -> Any:
+    if isinstance(value, type):
+        return value
+    given = {k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in given_fields(value).items()}
+    return type(value)(**given)
+
+
+def _copied(bundle: Bundle) -> Bundle:
+    return {
+        cls: {k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in given.items()}
+        for cls, given in bundle.items()
+    }
+
+
+def _filled(bundle: Bundle) -> Bundle:
+    return {
+        cls: {k: v.ids if isinstance(v, Pending) else v for k, v in given.items()}
+        for cls, given in bundle.items()
+    }
+
+
+def _resolved_sizes(bundle: Bundle) -> Bundle:
+    return {
+        cls: {k: np.empty(v.n, np.uint64) if isinstance(v, Pending) else v for k, v in given.items()}
+        for cls, given in bundle.items()
+    }
+
+
+def _rows_given(bundle: Bundle, name: str, cls: type) -> int | None:
+    """How many rows a given value has, None for one that broadcasts."""
+    value = bundle[cls][name]
+    if isinstance(value, Pending):
+        return value.n
+    field = next(f for f in schema(cls).fields if f.name == name)
+    shape = () if isinstance(value, str) else np.shape(value)
+    return int(shape[0]) if len(shape) > len(field.shape) else None
+
+
+def _check_lengths(doing: str, bundle: Bundle, n: int) -> None:
+    for cls, given in bundle.items():
+        for name in given:
+            rows = _rows_given(bundle, name, cls)
+            if rows is not None and rows != n:
+                raise ColumnShapeError(
+                    f"{doing}: {cls.__name__}.{name} needs {n:,} values, one per entity, or a "
+                    f"scalar; got {rows:,}"
+                )
+
+
+def _picked(bundle: Bundle, mask: Any) -> Bundle:
+    """The values of the entities that are still alive."""
+    return {
+        cls: {
+            name: value
+            if _rows_given(bundle, name, cls) is None
+            else [v for v, kept in zip(value, mask, strict=True) if kept]
+            if isinstance(value, (list, tuple))
+            else np.asarray(value)[mask]
+            for name, value in given.items()
+        }
+        for cls, given in bundle.items()
+    }

@@ -1,0 +1,279 @@
+"""The compiled loop of a row function, and its cache on disk.
+
+A `Column` is a raw address that numba indexes as `column[row]` or `column[row, j]`. Its loads and
+stores say that no two columns of a loop share memory, so LLVM vectorises with any number of
+columns and without run-time checks (12 columns, 20 rows: 0.20 µs a call against 0.32 with checks
+and 0.67 for a numba function with 12 array arguments).
+
+Invariants: the same rows give the same bits however they are split over calls. So no fastmath:
+`contract` fuses multiply and add in a vectorised, branch-free body but not across the branches of
+the scalar remainder, `reassoc` sums in another order, `nnan` drops the NaN tests of the user. A
+float stored in an integer column is cut towards zero, held within the column's range, NaN becomes
+0: what the processor does there differs between vector and scalar code.
+
+The generated source lies in `kernels_folder()` under a name made of the digest of all that matters
+(source, numba functions it reaches, this file, versions), and numba caches the machine code beside
+it. So nothing is ever stale; files of former versions stay until somebody deletes the folder.
+
+Cost: the first call 60 to 150 ms, from the cache 5 ms; then 0.2 µs a call, plus 12 ns a scalar.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import linecache
+import math
+import operator
+import os
+import platform
+import shutil
+import tempfile
+import uuid
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.core.datamodel import models
+from numba.core.dispatcher import Dispatcher
+from numba.core.errors import NumbaError
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, register_model
+from numba.np.numpy_support import from_dtype
+
+from .errors import KernelError
+from .fingerprint import uncached
+from .rowcode import RowSource
+
+# -- columns in numba -----------------------------------------------------------------------
+
+
+class Column(types.Type):  # type: ignore[misc]
+    """numba's type of the `number`-th of `n_columns` raw columns. f2 is read and given as f4."""
+
+    def __init__(self, code: str, width: int, number: int, n_columns: int) -> None:
+        self.stored = from_dtype(np.dtype(code))
+        self.value = types.float32 if self.stored == types.float16 else self.stored
+        self.width, self.number, self.n_columns = width, number, n_columns
+        super().__init__(f"Column({code}, {width}, {number}, {n_columns})")
+
+
+@register_model(Column)
+class _ColumnModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, column: Column) -> None:
+        half = column.stored == types.float16
+        element = ir.HalfType() if half else manager[column.stored].get_data_type()
+        super().__init__(manager, column, element.as_pointer())
+
+
+@intrinsic(prefer_literal=True)
+def column(typing_context, address, code, width, number, n_columns):  # type: ignore[no-untyped-def]
+    """The column at an address; all but the address are literals."""
+    literals = [argument.literal_value for argument in (code, width, number, n_columns)]
+    kind = Column(*literals)
+
+    def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(arguments[0], context.get_value_type(kind))
+
+    return kind(address, code, width, number, n_columns), build
+
+
+@njit
+def element(j: int, width: int) -> int:
+    """The index `j` into a vector of `width`, negative from its end, or IndexError."""
+    if j < 0:
+        j += width
+    if j < 0 or j >= width:
+        raise IndexError("a vector field was indexed outside its width")
+    return j
+
+
+@infer_global(operator.getitem)
+class _GetItem(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, arguments: Any, keywords: Any) -> Any:
+        kind = arguments[0]
+        return signature(kind.value, *arguments) if isinstance(kind, Column) else None
+
+
+@infer_global(operator.setitem)
+class _SetItem(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, arguments: Any, keywords: Any) -> Any:
+        is_column = isinstance(arguments[0], Column) and isinstance(
+            arguments[2], types.Number | types.Boolean
+        )
+        return signature(types.none, *arguments) if is_column else None
+
+
+@lower_builtin(operator.getitem, Column, types.Integer)  # type: ignore[untyped-decorator]
+@lower_builtin(operator.getitem, Column, types.BaseTuple)  # type: ignore[untyped-decorator]
+def _load(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    kind, place = signature.args
+    value = builder.load(_address(context, builder, kind, place, *arguments))
+    _apart(builder, value, kind)
+    if kind.stored == types.float16:
+        return builder.fpext(value, ir.FloatType())
+    return context.data_model_manager[kind.stored].from_data(builder, value)
+
+
+@lower_builtin(operator.setitem, Column, types.Integer, types.Any)  # type: ignore[untyped-decorator]
+@lower_builtin(operator.setitem, Column, types.BaseTuple, types.Any)  # type: ignore[untyped-decorator]
+def _store(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    kind, place, given = signature.args
+    value = arguments[2]
+    if isinstance(given, types.Float) and isinstance(kind.value, types.Integer):
+        value = _clamped(builder, value, kind.value)
+    else:
+        value = context.cast(builder, value, given, kind.value)
+    if kind.stored == types.float16:
+        value = builder.fptrunc(value, ir.HalfType())
+    else:
+        value = context.data_model_manager[kind.stored].as_data(builder, value)
+    address = _address(context, builder, kind, place, *arguments[:2])
+    _apart(builder, builder.store(value, address), kind)
+    return context.get_dummy_value()
+
+
+def _clamped(builder: Any, value: Any, to: types.Integer) -> Any:
+    """A float as the nearest integer of `to` towards zero, NaN as 0."""
+    result = ir.IntType(to.bitwidth)
+    name = "llvm.fptosi.sat" if to.signed else "llvm.fptoui.sat"
+    function_type = ir.FunctionType(result, [value.type])
+    convert = builder.module.declare_intrinsic(name, [result, value.type], function_type)
+    return builder.call(convert, [value])
+
+
+def _address(context: Any, builder: Any, kind: Column, place: Any, base: Any, index: Any) -> Any:
+    if isinstance(place, types.BaseTuple):
+        parts = zip(cgutils.unpack_tuple(builder, index), place, strict=True)
+        row, j = (context.cast(builder, part, given, types.intp) for part, given in parts)
+        start = builder.mul(row, ir.Constant(row.type, kind.width), flags=["nsw"])
+        index = builder.add(start, j, flags=["nsw"])
+    else:
+        index = context.cast(builder, index, place, types.intp)
+    return builder.gep(base, [index], inbounds=True)
+
+
+def _apart(builder: Any, access: Any, kind: Column) -> None:
+    """Tell LLVM that this access touches no memory of the other columns."""
+    module = builder.module
+    domain = module.add_metadata(["populace columns"])
+    scopes = [module.add_metadata([f"column {k}", domain]) for k in range(kind.n_columns)]
+    own = scopes.pop(kind.number)
+    access.set_metadata("alias.scope", module.add_metadata([own]))
+    if scopes:
+        access.set_metadata("noalias", module.add_metadata(scopes))
+
+
+# -- compiling ------------------------------------------------------------------------------
+
+
+def compile_rows(rows: RowSource) -> Dispatcher:
+    """The numba function `loop(pointers, counts, *scalars)`, compiled at its first call.
+
+    pointers: (n_tables, n_columns) i8 addresses, in the order of `rows.columns`, each of a
+    contiguous column aligned for its dtype; counts: (n_tables,) i8 rows; scalars: numbers, in the
+    order of `rows.scalars`. Both arrays C-contiguous. Releases the GIL. Nothing is checked.
+    """
+    options = {"nogil": True, "error_model": "numpy", "cache": rows.cacheable}
+    helpers = dict(rows.helpers)
+    digest = hashlib.sha256(f"{rows.digest} {_versions()}".encode()).hexdigest()
+    name = f"{rows.name[:40]}_{digest[:32]}"
+    if rows.cacheable:
+        clones: dict[int, Any] = {}
+        helpers = {name: uncached(helper, clones) for name, helper in helpers.items()}
+        file = str(_write(f"{name}.py", rows.source))
+    else:
+        file = f"<populace {name}>"
+        lines = rows.source.splitlines(keepends=True)
+        linecache.cache[file] = (len(rows.source), None, lines, file)
+    known = {"column": column, "element": element, "math": math, "np": np, **helpers}
+    # The cache holds the name of the module, so it must be one that can be imported, and links by
+    # qualified name, so that must differ between any two loops (see `uncached`).
+    known["__name__"] = __name__
+    exec(compile(rows.source, file, "exec"), known)
+    known["loop"].__qualname__ = name
+    return njit(**options)(known["loop"])
+
+
+@cache
+def _versions() -> str:
+    """What else machine code depends on; numba itself adds the processor."""
+    here = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    versions = (platform.python_version(), numba.__version__, llvmlite.__version__, np.__version__)
+    return f"{versions} {here}"
+
+
+def _write(name: str, text: str) -> Path:
+    """The file of that name with that text in the kernels folder; another process may do the same.
+
+    A file that is there and right is left alone.
+    """
+    path = kernels_folder() / name
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if path.read_text(encoding="utf-8") == text:
+            return path
+    passing = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
+    passing.write_text(text, encoding="utf-8")
+    # numba before 0.62 takes a new time for new source: two writers would recompile for ever.
+    os.utime(passing, (0, 0))
+    os.replace(passing, path)
+    return path
+
+
+def kernels_folder() -> Path:
+    """Where generated source and machine code are kept.
+
+    $POPULACE_CACHE_DIR/kernels, else $XDG_CACHE_HOME/populace/kernels, else
+    ~/.cache/populace/kernels; where that cannot be written, a folder of this process alone, as
+    one that others can write could hand us their code.
+    """
+    given, shared = os.environ.get("POPULACE_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")
+    base = Path(given) if given else Path(shared or "~/.cache").expanduser() / "populace"
+    folder = base / "kernels"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return _passing_folder()
+    return folder
+
+
+@cache
+def _passing_folder() -> Path:
+    folder = tempfile.mkdtemp(prefix="populace-kernels-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+class RowLoop:
+    """A compiled loop, called with the least overhead that is safe.
+
+    `run` costs 30 to 70 ns above the numba function it calls. Calling the entry point below numba's
+    dispatcher would save 70 ns, and read a float as an integer when a resource changes its type.
+    """
+
+    __slots__ = ("loop", "n_scalars", "origin")
+
+    def __init__(self, loop: Dispatcher, n_scalars: int, origin: str = "") -> None:
+        self.loop, self.n_scalars, self.origin = loop, n_scalars, origin
+
+    def run(
+        self,
+        pointers: npt.NDArray[np.int64],
+        counts: npt.NDArray[np.int64],
+        scalars: Sequence[Any] = (),
+    ) -> None:
+        """Do all rows of all tables; `KernelError` where numba cannot compile the function."""
+        try:
+            self.loop(pointers, counts, *scalars)
+        except NumbaError as error:
+            raise KernelError(f"{self.origin}: numba cannot compile this: {error}") from error

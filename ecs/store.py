@@ -1,0 +1,539 @@
+"""Structure: which entity has which components, and every way in which that changes.
+
+The store is the engine under `World`. Each operation has two halves: everything that can fail
+(conversion, ranges, living references, unique pairs, required components, memory) comes first and
+changes nothing that a caller could see; then the change is made, which cannot fail. New rows are
+written into the slack of a table and become rows only by the commit.
+
+Order of a change: observers of "remove" and "despawn" (the data is still there), indices and
+pairs, rows, then observers of "add".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .bundle import Bundle, with_required
+from .cascade import closure
+from .changes import Changes
+from .component import Schema, schema
+from .entities import EntityIndex, Ids
+from .errors import (
+    ComponentMissingError,
+    ComponentPresentError,
+    DeadEntityError,
+    DuplicateEntityError,
+    QueryError,
+    RequiredComponentError,
+    StructuralChangeError,
+)
+from .fields import NOBODY, Field
+from .observers import Observers
+from .pairs import PairIndex, pair_keys
+from .references import ReferenceIndex
+from .rows import Rows, copy_rows
+from .table import Archetype, Array, BufferPool, Table, move_plan
+from .text import TextPool
+from .values import default_of, prepare
+
+if TYPE_CHECKING:
+    from .world import World
+
+Values = dict[Field, Array]
+
+
+@dataclass(slots=True)
+class Group:
+    """Some rows of one table, and which of the batch's values are theirs.
+
+    rows: (k,) u4 in the batch's order, or None for the whole table. take: index into the batch.
+    """
+
+    table: Table
+    rows: Rows | None
+    take: Any
+    ascending: bool
+
+    @property
+    def size(self) -> int:
+        """How many rows."""
+        return self.table.n if self.rows is None else int(self.rows.size)
+
+    @property
+    def ids(self) -> Ids:
+        """Their ids, in the batch's order."""
+        ids = self.table.column(self.table.archetype.keys[0])
+        return ids.copy() if self.rows is None else ids[self.rows]
+
+    def column(self, field: Field) -> Array:
+        """Their values of a field, a copy."""
+        column = self.table.column(field)
+        return column.copy() if self.rows is None else column[self.rows]
+
+    def sorted_rows(self) -> Rows:
+        """The rows, ascending."""
+        if self.rows is None:
+            return np.arange(self.table.n, dtype=np.uint32)
+        return self.rows if self.ascending else np.sort(self.rows)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Distinct living entities, by table: what every operation on existing entities takes."""
+
+    groups: list[Group]
+    n: int
+
+    @property
+    def ids(self) -> Ids:
+        """All ids, by table."""
+        return np.concatenate([np.empty(0, np.uint64), *(g.ids for g in self.groups)])
+
+
+class Store:
+    """All entities, tables and indices of one world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.entities = EntityIndex()
+        self.text = TextPool()
+        self.pool = BufferPool()
+        self.numbers: dict[type, int] = {}
+        self.archetypes: list[Archetype] = []
+        self.tables: list[Table] = []
+        self.indices: dict[Field, ReferenceIndex] = {}
+        self.pairs: dict[type, PairIndex] = {}
+        self.changes = Changes(self)
+        self.observers = Observers()
+        self.structure = 0
+        self.locked = ""
+        self._by_mask: dict[int, Archetype] = {}
+        self._defaults: dict[Field, Array] = {}
+
+    # -- components and archetypes -----------------------------------------------------------
+
+    def number(self, component: type) -> int:
+        """The bit of a component in archetype masks; given at first sight."""
+        number = self.numbers.get(component)
+        if number is None:
+            made = schema(component)
+            if made.is_event:
+                raise QueryError(f"{made.name} is an event; only components are in tables")
+            number = self.numbers[component] = len(self.numbers)
+            for field in made.fields:
+                if field.index:
+                    self.indices[field] = ReferenceIndex(self, field)
+            if made.unique:
+                self.pairs[component] = PairIndex(self, made)
+        return number
+
+    def mask(self, components: Iterable[type]) -> int:
+        """The bits of several components."""
+        mask = 0
+        for component in components:
+            mask |= 1 << self.number(component)
+        return mask
+
+    def archetype(self, mask: int) -> Archetype:
+        """The archetype of a mask, made at first sight."""
+        found = self._by_mask.get(mask)
+        if found is None:
+            parts = tuple(c for c, number in self.numbers.items() if mask >> number & 1)
+            found = Archetype(mask, parts, self.changes.tracked)
+            found.table = Table(self, found, len(self.tables))
+            self.tables.append(found.table)
+            self._by_mask[mask] = found
+            self.archetypes.append(found)
+        return found
+
+    # -- addressing --------------------------------------------------------------------------
+
+    def locate(self, ids: Ids) -> Batch:
+        """The rows of distinct living ids.
+
+        Raises DeadEntityError, DuplicateEntityError. Cost: 0.5 to 5 ns an id, and a sort where
+        rows do not come in order; one comparison for a whole table in its own order.
+        """
+        k = ids.size
+        if not k:
+            return Batch([], 0)
+        first = int(ids[0]) & 0xFFFF_FFFF
+        if first < self.entities.n_slots:
+            number = int(self.entities.slots[first, 1])
+            if number < len(self.tables) and self.tables[number].n == k:
+                table = self.tables[number]
+                if np.array_equal(ids, table.buffers[0][:k]):
+                    return Batch([Group(table, None, slice(None), True)], k)
+        rows, tables, together, ascending = self.entities.resolve(ids)
+        if together:
+            groups = [Group(self.tables[tables[0]], rows, slice(None), ascending)]
+        else:
+            order = np.argsort(tables, kind="stable")
+            numbers, starts = np.unique(tables[order], return_index=True)
+            groups = [
+                Group(self.tables[number], rows[take], take, False)
+                for number, take in zip(numbers, np.split(order, starts[1:]), strict=True)
+            ]
+        for group in groups:
+            if not group.ascending:
+                self._refuse_duplicates(group, ids)
+        return Batch(groups, k)
+
+    def _refuse_duplicates(self, group: Group, ids: Ids) -> None:
+        ordered = group.sorted_rows()
+        twice = np.flatnonzero(ordered[1:] == ordered[:-1])
+        if twice.size:
+            entity = group.table.buffers[0][ordered[twice[0]]]
+            places = np.flatnonzero(ids == entity)[:2].tolist()
+            raise DuplicateEntityError(
+                f"entity {int(entity)} is twice in the batch, at places {places[0]:,} and "
+                f"{places[1]:,}; a batch names each entity once: np.unique(ids) drops repeats"
+            )
+
+    def whole(self, tables: Iterable[Table]) -> Batch:
+        """Every row of some tables, in their order."""
+        groups, n = [], 0
+        for table in tables:
+            groups.append(Group(table, None, slice(n, n + table.n), True))
+            n += table.n
+        return Batch(groups, n)
+
+    # -- guards ------------------------------------------------------------------------------
+
+    def guard(self, doing: str) -> None:
+        """Raise StructuralChangeError while structure may not change."""
+        if self.locked:
+            raise StructuralChangeError(
+                f"{doing} inside {self.locked} would change tables that are in use; queue it with "
+                f"Commands (a system parameter, or world.commands): it is applied at the next "
+                f"sync point"
+            )
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """No structural change inside."""
+        before, self.locked = self.locked, name
+        try:
+            yield
+        finally:
+            self.locked = before
+
+    @contextmanager
+    def _checking(self) -> Iterator[None]:
+        """The half of an operation that may fail: takes back the strings it interned."""
+        held = len(self.text)
+        try:
+            yield
+        except BaseException:
+            self.text.truncate(held)
+            raise
+
+    def _notify(self, kind: Any, components: tuple[type, ...], batches: Iterable[Ids]) -> None:
+        told = self.observers.watching(kind, components)
+        if told:
+            for ids in batches:
+                for observer in told:
+                    with self.lock(f"an observer of {observer.component.__name__}"):
+                        observer.callback(self.world, ids)
+
+    def _changed(self) -> None:
+        if self.world.debug:
+            self.world.check()
+
+    # -- values ------------------------------------------------------------------------------
+
+    def prepare(self, bundle: Bundle, n: int, what: str, defaults: bool = True) -> Values:
+        """Checked values of every given field, and the defaults of the others if asked."""
+        values: Values = {}
+        for component, given in bundle.items():
+            for field in schema(component).fields:
+                if field.name in given:
+                    value = prepare(field, given[field.name], n, self.text, what)
+                    if field.kind == "entity":
+                        self._check_living(field, value)
+                    values[field] = value
+                elif defaults:
+                    default = self._defaults.get(field)
+                    if default is None:
+                        default = default_of(field, self.text)
+                        if field.kind != "text":
+                            self._defaults[field] = default
+                    values[field] = default
+        return values
+
+    def _check_living(self, field: Field, value: Array) -> None:
+        ids = value.reshape(-1)
+        bad = self.entities.first_dead(np.ascontiguousarray(ids), nobody=True)
+        if bad >= 0:
+            raise DeadEntityError(f"{field}: {self.entities.obituary(int(ids[bad]), bad, ids.size)}")
+
+    def _new_keys(self, made: Schema, values: Values, n: int) -> npt.NDArray[np.uint64]:
+        source, target = (np.broadcast_to(values[f], n) for f in made.unique)
+        for field, ids in zip(made.unique, (source, target), strict=True):
+            if n and not ids.all():
+                raise DeadEntityError(
+                    f"{field} is part of a unique pair and cannot be NOBODY (place "
+                    f"{int(np.argmin(ids)):,}); both ends of an edge are living entities"
+                )
+        keys = pair_keys(source, target)
+        self.pairs[made.cls].refuse_known(keys)
+        return keys
+
+    # -- operations --------------------------------------------------------------------------
+
+    def spawn(self, bundle: Bundle, n: int, doing: str = "spawn") -> Ids:
+        """n new entities with these components."""
+        self.guard(doing)
+        with self._checking():
+            whole = with_required(bundle, doing)
+            values = self.prepare(whole, n, "spawned row")
+            archetype = self.archetype(self.mask(whole))
+            keys = [(s, self._new_keys(s, values, n)) for s in archetype.pairs]
+            table = archetype.table
+            begin, end = table.n, table.n + n
+            buffers, capacity = table.room(n)
+            self.entities.reserve(n)
+            for field in archetype.fields:
+                buffers[archetype.place[field]][begin:end] = values[field]
+        if not n:
+            return np.empty(0, np.uint64)
+        table.settle_in(buffers, capacity)
+        ids = buffers[0][begin:end]
+        self.entities.allocate(ids, table.number, begin)
+        table.n = end
+        table.touch()
+        self._gained(table, begin, end, archetype.components, keys)
+        born = ids.copy()
+        self._notify("add", archetype.components, (born,))
+        self._changed()
+        return born
+
+    def _gained(
+        self, table: Table, begin: int, end: int, components: tuple[type, ...], keys: list[Any]
+    ) -> None:
+        """Indices, pairs and change ticks of rows that have just got components."""
+        ids = table.buffers[0][begin:end]
+        for field in table.archetype.indexed:
+            if field.component in components:
+                owners = table.buffers[table.archetype.place[field]][begin:end]
+                self.indices[field].add(owners, ids)
+        for made, new in keys:
+            if made.cls in components:
+                self.pairs[made.cls].table.insert(new, ids)
+        self.changes.fresh(table, begin, end, components)
+
+    def add(self, batch: Batch, bundle: Bundle, doing: str = "add") -> None:
+        """Give every entity of the batch these components, moving each row once."""
+        self.guard(doing)
+        if not bundle:
+            return
+        with self._checking():
+            given = self.mask(bundle)
+            for group in batch.groups:
+                self._refuse_present(group, given, doing)
+            have = [set(group.table.archetype.components) for group in batch.groups]
+            whole = with_required(bundle, doing, set.intersection(*have) if have else set())
+            values = self.prepare(whole, batch.n, "entity")
+            keys = {s.cls: self._new_keys(s, values, batch.n) for s in map(schema, whole) if s.unique}
+            extra = self.mask(whole)
+            moves = [(g, self.archetype(g.table.archetype.mask | extra)) for g in batch.groups]
+            self._make_room(moves)
+        told = []
+        for group, target in moves:
+            plan = move_plan(group.table.archetype, target)
+            new = {
+                f: values[f] if values[f].shape == f.shape else values[f][group.take]
+                for f in plan.fresh
+            }
+            made_keys = [(s, keys[s.cls][group.take]) for s in target.pairs if s.cls in keys]
+            if self.observers.held:
+                told.append((plan.fresh_components, group.ids))
+            table, begin, end = self._move(group, target, new)
+            self._gained(table, begin, end, plan.fresh_components, made_keys)
+        for components, ids in told:
+            self._notify("add", components, (ids,))
+        self._changed()
+
+    def _refuse_present(self, group: Group, mask: int, doing: str) -> None:
+        have = group.table.archetype.mask & mask
+        if have and group.size:
+            name = next(c.__name__ for c, number in self.numbers.items() if have >> number & 1)
+            raise ComponentPresentError(
+                f"{doing}: entity {int(group.ids[0])} has {name} already; world.set changes its "
+                f"values, world.query(..., without={name}) leaves such entities out"
+            )
+
+    def _refuse_missing(self, group: Group, components: Iterable[type], doing: str) -> None:
+        archetype = group.table.archetype
+        for component in components:
+            if component not in archetype.components and group.size:
+                raise ComponentMissingError(
+                    f"{doing}: entity {int(group.ids[0])} has no {schema(component).name}; it has "
+                    f"{archetype}"
+                )
+
+    def remove(self, batch: Batch, components: tuple[type, ...], doing: str = "remove") -> None:
+        """Take these components from every entity of the batch."""
+        self.guard(doing)
+        gone = self.mask(components)
+        for group in batch.groups:
+            self._refuse_missing(group, components, doing)
+            for made in group.table.archetype.schemas:
+                needed = [c for c in made.requires if c in components]
+                if needed and made.cls not in components:
+                    raise RequiredComponentError(
+                        f"{doing}: {made.name} requires {needed[0].__name__}; remove {made.name} "
+                        f"as well, or keep both"
+                    )
+        moves = [(g, self.archetype(g.table.archetype.mask & ~gone)) for g in batch.groups]
+        self._make_room(moves)
+        for group, _ in moves:
+            self._notify("remove", components, (group.ids,) if self.observers.held else ())
+        for group, target in moves:
+            self._lost(group, components)
+            self._move(group, target, {})
+        self._changed()
+
+    def _lost(self, group: Group, components: tuple[type, ...]) -> None:
+        """Indices and pairs of entities that are about to lose components."""
+        archetype = group.table.archetype
+        for field in archetype.indexed:
+            if field.component in components:
+                self.indices[field].discard(group.column(field), group.ids)
+        for made in archetype.pairs:
+            if made.cls in components:
+                source, target = (group.column(f) for f in made.unique)
+                self.pairs[made.cls].table.discard(pair_keys(source, target))
+
+    def _make_room(self, moves: list[tuple[Group, Archetype]]) -> None:
+        """Grow every target before the first row moves."""
+        wanted: dict[int, int] = {}
+        for group, target in moves:
+            if group.rows is None and not target.table.n and wanted.get(target.mask) is None:
+                continue  # will be handed over
+            wanted[target.mask] = wanted.get(target.mask, 0) + group.size
+        for mask, k in wanted.items():
+            table = self.archetype(mask).table
+            table.settle_in(*table.room(k))
+
+    def _move(self, group: Group, target: Archetype, values: Values) -> tuple[Table, int, int]:
+        """Move rows to another archetype; returns where they are now."""
+        table = group.table
+        if table.archetype is target:
+            return table, 0, 0
+        self.changes.settle(table)
+        if group.rows is None and not target.table.n:
+            return self._hand_over(table, target, values)
+        plan = move_plan(table.archetype, target)
+        into, k = target.table, group.size
+        begin, end = into.n, into.n + k
+        into.settle_in(*into.room(k))
+        rows = np.arange(begin, end, dtype=np.uint32)
+        if group.rows is None:
+            for a, b in zip(plan.shared_from, plan.shared_to, strict=True):
+                into.buffers[b][begin:end] = table.buffers[a][:k]
+        else:
+            copy_rows(table.raw[plan.shared_from], into.raw[plan.shared_to], group.rows, rows)
+        for field, value in values.items():
+            into.buffers[target.place[field]][begin:end] = value
+        into.n = end
+        into.touch()
+        self.entities.place(into.buffers[0], rows, into.number)
+        if group.rows is None:
+            table.n = 0
+            table.touch()
+        else:
+            table.close(group.sorted_rows())
+        return into, begin, end
+
+    def _hand_over(self, table: Table, target: Archetype, values: Values) -> tuple[Table, int, int]:
+        """A whole table becomes the table of another archetype: columns change hands, rows do not
+        move, and slots stay right because they name the table, not the archetype."""
+        source, empty, n = table.archetype, target.table, table.n
+        old, kept = table.buffers, {}
+        spare = dict(zip(source.keys, old, strict=True))
+        for key in target.keys:
+            kept[key] = spare.pop(key) if key in spare else self.pool.take(key, table.capacity)
+        table.touch()
+        empty.touch()
+        unused = [*spare.values(), *empty.buffers]
+        del old
+        spare.clear()
+        table.adopt(target, [kept[key] for key in target.keys], table.capacity)
+        empty.adopt(source, [self.pool.take(key, 0) for key in source.keys], 0)
+        target.table, source.table = table, empty
+        while unused:
+            buffer = unused.pop()
+            self.pool.give(buffer)
+        for field, value in values.items():
+            table.buffers[target.place[field]][:n] = value
+        return table, 0, n
+
+    def set(self, batch: Batch, bundle: Bundle, doing: str = "set") -> None:
+        """Change the given fields of every entity of the batch."""
+        self.guard(doing)
+        with self._checking():
+            for group in batch.groups:
+                self._refuse_missing(group, bundle, doing)
+            for component in bundle:
+                self._refuse_pair_fields(component, bundle[component], doing)
+            values = self.prepare(bundle, batch.n, "entity", defaults=False)
+        for group in batch.groups:
+            for field, value in values.items():
+                new = value if value.shape == field.shape else value[group.take]
+                if field.index:
+                    self._redirect(group, field, new)
+                column = group.table.column(field)
+                column[slice(None) if group.rows is None else group.rows] = new
+                self.changes.opened(group.table, field.component, group.rows)
+        self._changed()
+
+    def _refuse_pair_fields(self, component: type, given: dict[str, Any], doing: str) -> None:
+        for field in schema(component).unique:
+            if field.name in given:
+                raise QueryError(
+                    f"{doing}: {field} is part of a unique pair and fixed for life; despawn the "
+                    f"edge and spawn another"
+                )
+
+    def _redirect(self, group: Group, field: Field, new: Array) -> None:
+        old, ids = group.column(field), group.ids
+        self.indices[field].discard(old, ids)
+        self.indices[field].add(np.broadcast_to(new, ids.shape).copy(), ids)
+
+    def despawn(self, batch: Batch, doing: str = "despawn") -> int:
+        """End every entity of the batch and all that follow it. Returns how many ended."""
+        self.guard(doing)
+        if not batch.n:
+            return 0
+        batch, cleared = closure(self, batch, doing)
+        if self.observers.held:
+            for group in batch.groups:
+                ids, parts = group.ids, group.table.archetype.components
+                self._notify("remove", parts, (ids,))
+                self._notify("despawn", parts, (ids,))
+        for field, members in cleared:
+            for group in self.locate(members).groups:
+                self._redirect(group, field, np.zeros((), np.uint64))
+                group.table.column(field)[group.rows if group.rows is not None else ...] = NOBODY
+                self.changes.opened(group.table, field.component, group.rows)
+        dead = [group.ids for group in batch.groups]
+        for group in batch.groups:
+            self._lost(group, group.table.archetype.components)
+        for group, ids in zip(batch.groups, dead, strict=True):
+            table = group.table
+            self.changes.settle(table)
+            if group.rows is None:
+                table.n = 0
+                table.touch()
+            else:
+                table.close(group.sorted_rows())
+            self.entities.release(ids)
+        self._changed()
+        return batch.n

@@ -1,0 +1,265 @@
+"""Systems: functions whose signature is their access set.
+
+    @system(every=hours(1))
+    def refresh(energy: Read[SocialEnergy], now: Write[EnergyNow], clock: Res[Clock]):
+        now.level[:] = energy.level + RATE * (clock.now - energy.since)
+
+A function with `Read`, `Write` or `Id` parameters is called once for each matching table with
+rows, with views; any other once a run. Inside, structure changes only through `Commands`.
+Cost: about 1 µs a run and 1 µs a table beyond the function itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+
+from .access import Access, Parameter, access_of, read_signature
+from .commands import Commands
+from .errors import ScheduleError, SystemSignatureError
+from .query import Query
+from .random import Rng
+
+if TYPE_CHECKING:
+    from .events import EventReader
+    from .world import World
+
+F = TypeVar("F", bound=Callable[..., Any])
+RunIf = Callable[["World"], bool]
+
+
+class Sink(Protocol):
+    """Where a running system's commands and events go until the next sync point."""
+
+    commands: Commands
+
+    def emit(self, value: Any) -> None:
+        """Hold events back."""
+
+
+class System:
+    """A declared system: function, signature, and when it runs. Made by `@system`.
+
+    Calling it calls the function.
+    """
+
+    def __init__(self, function: Callable[..., Any], names: dict[str, Any], rules: dict[str, Any]) -> None:
+        if not callable(function) or isinstance(function, type):
+            raise SystemSignatureError(f"@system decorates a function, got {function!r}")
+        self.function = function
+        self.name: str = rules.pop("name", None) or function.__name__
+        self.__name__ = self.name
+        self.__doc__ = function.__doc__
+        self.rules = rules
+        self.parameters = read_signature(function, names)
+        self.access: Access = access_of(self.parameters)
+        roles = {p.role for p in self.parameters}
+        self.per_table = bool(roles & {"read", "write", "optional_read", "optional_write", "id"})
+        if self.per_table and "rows" in roles:
+            raise SystemSignatureError(
+                f"system {self.name}: Rows[...] beside Read, Write or Id leaves open how often it "
+                f"is called; put them all into Rows[...]"
+            )
+        if self.access.exclusive and len(self.parameters) > 1:
+            raise SystemSignatureError(
+                f"system {self.name}: World is everything; take no other parameter beside it"
+            )
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        return self.function(*arguments, **keywords)
+
+    def __repr__(self) -> str:
+        return f"<System {self.name}>"
+
+    def bind(self, world: World) -> BoundSystem:
+        """The system as `world` runs it."""
+        return TableSystem(self, world) if self.per_table else SingleSystem(self, world)
+
+
+class BoundSystem:
+    """One system in one world. `run` returns (tables visited, rows visited)."""
+
+    def __init__(self, system: System, world: World) -> None:
+        self.system, self.world = system, world
+        self.queries: list[Query] = []
+        self.readers: dict[str, EventReader] = {
+            p.name: world.event_queues.queue(p.of).reader()
+            for p in system.parameters
+            if p.role == "events"
+        }
+
+    def rows(self) -> int:
+        """How many rows a run would visit now."""
+        return sum(query.count() for query in self.queries)
+
+    def run(self, sink: Sink) -> tuple[int, int]:
+        """Do the work."""
+        raise NotImplementedError
+
+    def argument(self, parameter: Parameter, sink: Sink) -> Any:
+        """What a parameter that does not depend on a table gets."""
+        role, world = parameter.role, self.world
+        if role in ("res", "res_mut"):
+            return world.resources.get(parameter.of)
+        if role == "events":
+            return self.readers[parameter.name].read()
+        if role == "emit":
+            from .access import Emit
+
+            return Emit(sink.emit)
+        if role == "commands":
+            return sink.commands
+        if role == "rng":
+            return Rng(world.seed, self.system.name, world.clock.now)
+        if role == "world":
+            return world
+        return None
+
+
+class TableSystem(BoundSystem):
+    """Called once for each matching table."""
+
+    def __init__(self, system: System, world: World) -> None:
+        super().__init__(system, world)
+        self.query = query_of(world, system.parameters)
+        self.queries.append(self.query)
+        self._views = [
+            (place, p.of)
+            for place, p in enumerate(system.parameters)
+            if p.role in ("read", "write", "optional_read", "optional_write")
+        ]
+        order = [*self.query.fetch, *self.query.optional]
+        self._takes = [(place, order.index(of)) for place, of in self._views]
+        self._ids = [n for n, p in enumerate(system.parameters) if p.role == "id"]
+        self._others = [
+            (n, p)
+            for n, p in enumerate(system.parameters)
+            if p.role in ("res", "res_mut", "events", "emit", "commands", "rng")
+        ]
+
+    def run(self, sink: Sink) -> tuple[int, int]:
+        tables = self.query.tables()
+        arguments: list[Any] = [None] * len(self.system.parameters)
+        for place, parameter in self._others:
+            arguments[place] = self.argument(parameter, sink)
+        function, query, rows = self.system.function, self.query, 0
+        for table in tables:
+            views = query.views(table)
+            for place, taken in self._takes:
+                arguments[place] = views[taken]
+            for place in self._ids:
+                arguments[place] = table.ids
+            function(*arguments)
+            rows += table.n
+        return len(tables), rows
+
+
+class SingleSystem(BoundSystem):
+    """Called once a run; `Rows` parameters are queries."""
+
+    def __init__(self, system: System, world: World) -> None:
+        super().__init__(system, world)
+        self._rows = {
+            p.name: query_of(world, p.parts) for p in system.parameters if p.role == "rows"
+        }
+        self.queries += self._rows.values()
+
+    def run(self, sink: Sink) -> tuple[int, int]:
+        arguments = [
+            self._rows[p.name] if p.role == "rows" else self.argument(p, sink)
+            for p in self.system.parameters
+        ]
+        self.system.function(*arguments)
+        return len(self.queries), self.rows()
+
+
+def query_of(world: World, parts: tuple[Parameter, ...]) -> Query:
+    """The query that a signature describes; only what it writes is writable."""
+
+    def classes(*roles: str) -> tuple[type, ...]:
+        return tuple(p.of for p in parts if p.role in roles)
+
+    fetch, optional = classes("read", "write"), classes("optional_read", "optional_write")
+    twice = {c.__name__ for c in (*fetch, *optional) if (*fetch, *optional).count(c) > 1}
+    if twice:
+        raise SystemSignatureError(f"{', '.join(twice)} is taken twice; Write[C] reads as well")
+    return Query(
+        world,
+        fetch,
+        with_=classes("with"),
+        without=classes("without"),
+        optional=optional,
+        any_=tuple(c for p in parts if p.role == "any" for c in p.parts),
+        writable=classes("write", "optional_write"),
+    )
+
+
+def read_rules(
+    *,
+    name: str | None = None,
+    phase: str | None = None,
+    before: Any = (),
+    after: Any = (),
+    every: int | None = None,
+    fixed_step: int | None = None,
+    run_if: RunIf | None = None,
+) -> dict[str, Any]:
+    """When a system runs, checked.
+
+    Raises ScheduleError.
+    """
+    for label, interval in (("every", every), ("fixed_step", fixed_step)):
+        if interval is not None and (not isinstance(interval, int) or interval <= 0):
+            raise ScheduleError(
+                f"{label} is simulated time in whole µs, > 0, as hours(1) gives; got {interval!r}"
+            )
+    if every is not None and fixed_step is not None:
+        raise ScheduleError("a system has `every` or `fixed_step`, not both")
+    given = {
+        "name": name, "phase": phase, "before": before, "after": after, "every": every,
+        "fixed_step": fixed_step, "run_if": run_if,
+    }  # fmt: skip
+    return {key: value for key, value in given.items() if value not in (None, ())}
+
+
+@overload
+def system(function: F, /) -> F: ...
+
+
+@overload
+def system(**rules: Any) -> Callable[[F], F]: ...
+
+
+def system(function: Any = None, /, **rules: Any) -> Any:
+    """Make a function a system.
+
+    name: for plan and telemetry (default: the function's). phase: "first", "update" (default) or
+    "last", or one of the world's own. before, after: systems or names in the same phase. every:
+    simulated µs; runs in a step that crosses a multiple of it. fixed_step: simulated µs; runs once
+    for each multiple that a step crosses, with the clock set to it. run_if: gets the world.
+
+    Raises SystemSignatureError, ScheduleError.
+
+    >>> from populace import Read, Write, World, component, f4, system
+    >>> @component
+    ... class Body:
+    ...     x: f4 = 0
+    ...     speed: f4 = 1
+    >>> @system
+    ... def move(body: Write[Body]):
+    ...     body.x += body.speed
+    >>> world = World()
+    >>> _ = world.spawn(2, Body)
+    >>> world.add_system(move)
+    >>> world.step(1)
+    >>> world.query(Body).gather(Body.x).tolist()
+    [1.0, 1.0]
+    """
+    names = dict(sys._getframe(1).f_locals)
+    checked = read_rules(**rules)
+
+    def make(made: Callable[..., Any]) -> System:
+        return System(made, names, dict(checked))
+
+    return make if function is None else make(function)

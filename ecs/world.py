@@ -1,0 +1,465 @@
+"""The world: everything a user calls.
+
+A thin layer: `Store` changes structure, `Query` finds tables, `Schedule` runs systems; here their
+doors stand side by side, with the checks of what a caller gives and the documentation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from time import perf_counter_ns
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .bundle import Template, count_rows, read_bundle
+from .check import check
+from .clock import Clock
+from .commands import Commands
+from .component import schema
+from .edges import ensure, upsert
+from .entities import Ids, as_ids
+from .errors import ComponentMissingError, QueryError, ScheduleError, SystemSignatureError
+from .events import EventQueues, EventReader
+from .fields import Field
+from .inspection import Row, describe, memory
+from .observers import Callback, Kind, Observer
+from .pairs import PairIndex
+from .query import Query, component_tuple
+from .references import ReferenceIndex
+from .resources import Resources
+from .schedule import DEFAULT_PHASES, Schedule
+from .store import Store
+from .system import System, read_rules
+from .table import SMALLEST, Array
+from .telemetry import Telemetry
+from .text import TextPool
+
+R = TypeVar("R")
+
+
+class World:
+    """Entities, components, systems, resources and events: one society.
+
+    seed: of every random draw. threads: how many may run non-conflicting systems and row kernels;
+    results do not depend on it. debug: verify every invariant after each structural change and
+    each system (slow); None reads POPULACE_DEBUG. phases: of the schedule, in order.
+
+    >>> from populace import World, component, f4
+    >>> @component
+    ... class Position:
+    ...     x: f4
+    ...     y: f4 = 0.0
+    >>> world = World(seed=7)
+    >>> ids = world.spawn(3, Position(x=[1, 2, 3]))
+    >>> for position in world.query(Position):
+    ...     position.x += 1
+    >>> world.get(ids, Position.x).tolist()
+    [2.0, 3.0, 4.0]
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        threads: int = 1,
+        debug: bool | None = None,
+        phases: Sequence[str] = DEFAULT_PHASES,
+    ) -> None:
+        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+            raise ScheduleError(f"threads is a whole number >= 1, got {threads!r}")
+        self.seed = int(seed)
+        self.threads = threads
+        self.debug = os.environ.get("POPULACE_DEBUG", "") not in ("", "0") if debug is None else debug
+        self.parallel_rows = 1_000_000
+        self.store = Store(self)
+        self.resources = Resources()
+        self.clock = Clock()
+        self.resources.insert(self.clock)
+        self.event_queues = EventQueues()
+        self.telemetry = Telemetry()
+        self.commands = Commands(self, "world.commands")
+        self.schedule = Schedule(self, phases)
+        self._queries: dict[Any, Query] = {}
+        self._templates: dict[str, Template] = {}
+
+    def __len__(self) -> int:
+        """How many entities are alive."""
+        return len(self.store.entities)
+
+    def __repr__(self) -> str:
+        return f"<World seed={self.seed}: {len(self):,} entities, t = {self.clock.seconds:g} s>"
+
+    @property
+    def text(self) -> TextPool:
+        """The interned strings of this world."""
+        return self.store.text
+
+    # -- entities --------------------------------------------------------------------------------
+
+    def spawn(self, n: Any = None, /, *components: Any) -> Ids:
+        """Make n entities that have these components; returns their ids, (n,) u8.
+
+        components: values, whose fields are arrays of n or scalars; tags; a template. n may be
+        left out where an array says it. Nothing is spawned when anything is wrong.
+
+        Raises ColumnShapeError, ColumnTypeError, ColumnValueError, MissingFieldError,
+        RequiredComponentError, DuplicateComponentError, DeadEntityError (a reference to a dead
+        entity), DuplicatePairError, StructuralChangeError.
+        Cost: one checked copy of each column.
+        """
+        self.store.guard("spawn")
+        if n is not None and not isinstance(n, (int, np.integer)):
+            n, components = None, (n, *components)
+        bundle = read_bundle(components, "spawn")
+        return self.store.spawn(bundle, count_rows(n, bundle))
+
+    def despawn(self, ids: Any) -> int:
+        """End entities, with all that follows them by `on_despawn`. Returns how many ended.
+
+        Raises DeadEntityError, DuplicateEntityError, ReferencedEntityError, StructuralChangeError.
+        """
+        self.store.guard("despawn")
+        return self.store.despawn(self.store.locate(as_ids(ids)))
+
+    def add(self, ids: Any, *components: Any) -> None:
+        """Give entities components: all at once, each row moves once.
+
+        Values are in the order of `ids`. Raises ComponentPresentError where one has it already,
+        and whatever `spawn` raises.
+        """
+        self.store.guard("add")
+        bundle = read_bundle(components, "add")
+        self.store.add(self.store.locate(as_ids(ids)), bundle)
+
+    def remove(self, ids: Any, *components: type) -> None:
+        """Take components from entities.
+
+        Raises ComponentMissingError where one lacks it, RequiredComponentError where another
+        component needs it, DeadEntityError, DuplicateEntityError, StructuralChangeError.
+        """
+        self.store.guard("remove")
+        self.store.remove(self.store.locate(as_ids(ids)), component_tuple(components))
+
+    def set(self, ids: Any, *values: Any) -> None:
+        """Change the fields that are given; the others keep their value. In the order of `ids`.
+
+        Raises ComponentMissingError, DeadEntityError, DuplicateEntityError, and for values
+        whatever `spawn` raises.
+        """
+        self.store.guard("set")
+        self.store.set(self.store.locate(as_ids(ids)), read_bundle(values, "set"))
+
+    def alive(self, ids: Any) -> npt.NDArray[np.bool_]:
+        """(k,) bool: which ids name a living entity. Never raises for a dead one."""
+        asked = as_ids(ids)
+        slots = self.store.entities.slots
+        index = (asked & np.uint64(0xFFFF_FFFF)).astype(np.intp)
+        known = index < self.store.entities.n_slots
+        found = slots[np.where(known, index, 0)]
+        same = (found[:, 0] ^ asked) >> np.uint64(32) == 0
+        alive: npt.NDArray[np.bool_] = known & same & (found[:, 1] != 0xFFFF_FFFF) & (asked != 0)
+        return alive
+
+    def get(self, ids: Any, field: Field) -> Array:
+        """(k, ...) values of a field, in the order of `ids`; an id may be repeated.
+
+        Raises DeadEntityError, ComponentMissingError.
+        """
+        asked = as_ids(ids)
+        rows, tables, _, _ = self.store.entities.resolve(asked)
+        found = np.empty((asked.size, *field.shape), field.dtype)
+        for number in np.unique(tables):
+            table = self.store.tables[number]
+            where = tables == number
+            if field not in table.archetype.place:
+                raise ComponentMissingError(
+                    f"entity {int(asked[where][0])} has no {field.component.__name__}; it has "
+                    f"{table.archetype}"
+                )
+            found[where] = table.column(field)[rows[where]]
+        return found
+
+    def has(self, ids: Any, component: type) -> npt.NDArray[np.bool_]:
+        """(k,) bool: which of these living entities have the component. Raises DeadEntityError."""
+        schema(component)
+        _, tables, _, _ = self.store.entities.resolve(as_ids(ids))
+        having = np.array([component in t.archetype.components for t in self.store.tables], np.bool_)
+        return having[tables] if tables.size else np.empty(0, np.bool_)
+
+    def entity(self, entity: int) -> Row:
+        """One entity, for tests, tools and the REPL. Raises DeadEntityError."""
+        self.store.entities.resolve(as_ids(entity))
+        return Row(self.store, int(entity))
+
+    def template(self, name: str, *components: Any) -> Template:
+        """A named bundle with defaults, to spawn from; later ones of that name replace it."""
+        made = self._templates[name] = Template(name, read_bundle(components, "template"))
+        return made
+
+    # -- queries ---------------------------------------------------------------------------------
+
+    def query(
+        self,
+        *components: type,
+        with_: Any = (),
+        without: Any = (),
+        optional: Any = (),
+        any: Any = (),
+    ) -> Query:
+        """The entities that have all of `components` (fetched) and `with_` (not fetched), none of
+        `without`, and at least one of `any`; `optional` ones are fetched where they exist.
+
+        The same arguments give the same query object. Raises UnknownComponentError, QueryError.
+        """
+        key = (components, with_, without, optional, any)
+        try:
+            found = self._queries.get(key)
+        except TypeError:
+            raise QueryError(f"a query takes component classes or tuples of them, got {key!r}") from None
+        if found is None:
+            parts = [component_tuple(part) for part in key]
+            fetched = (*parts[0], *parts[3])
+            if len(set(fetched)) != len(fetched):
+                raise QueryError("a query fetches each component once")
+            found = self._queries[key] = Query(self, *parts)
+        return found
+
+    def explain(self, entity: int, query: Query) -> str:
+        """Why one entity does or does not match a query, in words. Raises DeadEntityError."""
+        _, tables, _, _ = self.store.entities.resolve(as_ids(entity))
+        archetype = self.store.tables[tables[0]].archetype
+        reasons = query.why_not(archetype.mask)
+        if not reasons:
+            return f"entity {int(entity)} ({archetype}) matches"
+        return f"entity {int(entity)} ({archetype}) does not match: {'; '.join(reasons)}"
+
+    def index(self, field: Field) -> ReferenceIndex:
+        """The reverse of an indexed reference. Raises QueryError for a field without an index."""
+        if not isinstance(field, Field) or not field.index:
+            raise QueryError(
+                f"{field} has no index; declare it Entity = field(index=True) to ask who names whom"
+            )
+        self.store.number(field.component)
+        return self.store.indices[field]
+
+    def pairs(self, component: type) -> PairIndex:
+        """The unique pairs of an edge component. Raises QueryError for any other."""
+        if not schema(component).unique:
+            raise QueryError(
+                f"{component.__name__} has no unique pair; declare @component(unique=('source', "
+                f"'target')) to look edges up"
+            )
+        self.store.number(component)
+        return self.store.pairs[component]
+
+    def upsert(self, pair: Any, *values: Any) -> tuple[Ids, npt.NDArray[np.bool_]]:
+        """Set `values` on the edges of these pairs, spawning those that do not exist.
+
+        pair: a value with both fields of a unique pair, as `Tie(source=s, target=t)`. values: of
+        other components, or none; where a pair is repeated, its last row counts. Returns (ids
+        (k,) u8, created (k,) bool: True at the first appearance of a pair that was spawned).
+
+        Raises what `spawn` and `set` raise; then nothing has changed.
+        Cost: one hash look-up a pair, and a spawn of the new ones.
+        """
+        self.store.guard("upsert")
+        return upsert(self, pair, values)
+
+    def ensure(self, pair: Any, *values: Any) -> tuple[Ids, npt.NDArray[np.bool_]]:
+        """As `upsert`, but edges that exist are left as they are; where a new pair is repeated, its
+        first row counts."""
+        self.store.guard("ensure")
+        return ensure(self, pair, values)
+
+    # -- storage of rows -------------------------------------------------------------------------
+
+    def reserve(self, n: int, *components: type) -> None:
+        """Make room for n more entities with exactly these components, pages touched, so that the
+        spawns that follow only copy."""
+        self.store.guard("reserve")
+        table = self.store.archetype(self.store.mask(component_tuple(components))).table
+        buffers, capacity = table.room(n, exact=True)
+        self.store.entities.reserve(n)
+        self.store.entities.slots[self.store.entities.n_slots :] = 0
+        for buffer in buffers:
+            buffer[table.n :] = 0
+        table.settle_in(buffers, capacity)
+
+    def shrink(self) -> int:
+        """Give slack back to the system. Returns the bytes freed."""
+        self.store.guard("shrink")
+        before = sum(table.nbytes for table in self.store.tables) + self.store.pool.nbytes
+        for table in self.store.tables:
+            if table.capacity > max(table.n, SMALLEST if table.n else 0):
+                table.resize(table.n)
+        self.store.pool.clear()
+        return before - sum(table.nbytes for table in self.store.tables)
+
+    def cluster(self, field: Field) -> None:
+        """Sort every table that has `field` by it, then by entity index: rows of one owner lie
+        together, and row order becomes a function of the data alone.
+
+        Cost: a sort and one gather of every column.
+        """
+        self.store.guard("cluster")
+        if not isinstance(field, Field) or field.width:
+            raise QueryError(f"cluster sorts by a field that has one value a row, got {field!r}")
+        for archetype in self.store.archetypes:
+            table = archetype.table
+            if field in archetype.place and table.n > 1:
+                self.store.changes.settle(table)
+                index = table.buffers[0][: table.n].astype(np.uint32)
+                column = table.column(field)
+                if field.kind == "entity":
+                    key = (column << np.uint64(32)) | index
+                    key.sort()
+                    order = self.store.entities.rows_of(key.astype(np.uint32))[0]
+                else:
+                    order = np.lexsort((index, column)).astype(np.uint32)
+                table.permute(order)
+        if self.debug:
+            self.check()
+
+    # -- change, observation ---------------------------------------------------------------------
+
+    def track(self, *components: type) -> None:
+        """Record which rows of these components change, from now on; see `changed_since`."""
+        self.store.guard("track")
+        for component in components:
+            self.store.number(component)
+            self.store.changes.track(component)
+
+    def mark(self) -> int:
+        """A point in the history of changes, to ask `changed_since` about. Every step makes one."""
+        return self.store.changes.mark()
+
+    def changed_since(self, tick: int, component: type) -> Ids:
+        """(k,) u8, ascending: living entities whose `component` was given or changed its value
+        (bit for bit, in a persisted field) after the mark `tick`.
+
+        Raises UntrackedError unless `track(component)` was called before.
+        Cost: a comparison of the chunks that were opened for writing since.
+        """
+        return self.store.changes.since(tick, component)
+
+    def observe(self, kind: Kind, component: type, callback: Callback) -> Observer:
+        """Call `callback(world, ids)` when entities gain ("add"), lose ("remove") or are despawned
+        with ("despawn") a component. Raises QueryError, UnknownComponentError."""
+        return self.store.observers.register(kind, component, callback)
+
+    # -- resources and events --------------------------------------------------------------------
+
+    def insert(self, resource: Any, replace: bool = False) -> None:
+        """Add a resource: an instance of a dataclass, one of each class. Raises ResourceError."""
+        if isinstance(resource, Clock):
+            self.clock = resource
+        self.resources.insert(resource, replace or isinstance(resource, Clock))
+
+    def resource(self, cls: type[R]) -> R:
+        """The resource of a class. Raises ResourceError where there is none."""
+        return self.resources.get(cls)
+
+    def emit(self, events: Any) -> int:
+        """Emit a batch of events, checked like a spawn. Returns how many.
+
+        Raises UnknownComponentError for anything but an event, and what `spawn` raises of values.
+        """
+        queue = self.event_queues.queue(type(events))
+        return queue.emit(events, self.text, self.store.entities)
+
+    def events(self, cls: type) -> EventReader:
+        """A reader of an event type: `.read()` gives what it has not seen yet, as columns."""
+        return self.event_queues.queue(cls).reader()
+
+    # -- time ------------------------------------------------------------------------------------
+
+    def add_system(self, system: Any, **rules: Any) -> None:
+        """Register a system; rules override those of its decorator (see `system`).
+
+        Raises SystemSignatureError for a plain function, ScheduleError.
+        """
+        if not isinstance(system, System):
+            raise SystemSignatureError(f"{system!r} is not a system: decorate it with @system")
+        self.schedule.add(system, read_rules(**rules))
+
+    def add_systems(self, *systems: Any) -> None:
+        """Register several systems, in this order."""
+        for each in systems:
+            self.add_system(each)
+
+    def step(self, dt: int) -> None:
+        """Let dt simulated µs pass, then run every system that is due. Raises ScheduleError."""
+        if isinstance(dt, bool) or not isinstance(dt, (int, np.integer)) or dt < 0:
+            raise ScheduleError(f"a step is a whole number of µs >= 0, as hours(1) gives; got {dt!r}")
+        self.store.guard("step")
+        begin = perf_counter_ns()
+        if self.store.changes.tracked:
+            self.mark()
+        self.clock.now += int(dt)
+        self.clock.dt = int(dt)
+        self.clock.tick += 1
+        self.schedule.run()
+        for queue in self.event_queues.held.values():
+            queue.end_step()
+        self.telemetry.steps += 1
+        self.telemetry.step_ns += perf_counter_ns() - begin
+
+    def run(self, time: int, step: int, progress: Callable[[World], object] | None = None) -> None:
+        """Steps of `step` µs until `time` µs have passed; the last one may be shorter.
+
+        progress: called with the world after each step. Raises ScheduleError.
+        """
+        if not isinstance(step, (int, np.integer)) or step <= 0:
+            raise ScheduleError(f"a run's step is a whole number of µs > 0, got {step!r}")
+        left = int(time)
+        while left > 0:
+            self.step(min(int(step), left))
+            left -= int(step)
+            if progress is not None:
+                progress(self)
+
+    def sync(self) -> int:
+        """Apply all queued commands now, in the order of the plan. Returns how many."""
+        self.store.guard("sync")
+        buffers = [e.sink.commands for stages in self.schedule.stages().values()
+                   for stage in stages for e in stage]  # fmt: skip
+        done = sum(buffer.apply() for buffer in buffers if len(buffer))
+        while len(self.commands):
+            done += self.commands.apply()
+        self.telemetry.commands += done
+        return done
+
+    # -- looking at it ---------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Verify every invariant. Raises InvariantError. Cost: O(all rows)."""
+        check(self.store)
+
+    def describe(self) -> str:
+        """What is in the world and what it costs, to be read."""
+        return describe(self)
+
+    def memory(self) -> dict[str, dict[str, int]]:
+        """Bytes by archetype and column, slack included; "(entities)" and "(indices)" beside."""
+        return memory(self.store)
+
+    def digest(self) -> str:
+        """SHA-256 of all persisted state in canonical order (by id): equal for equal worlds,
+        whatever the row order, threads or capacity."""
+        total = hashlib.sha256()
+        for component in sorted(self.store.numbers, key=lambda c: (c.__module__, c.__qualname__)):
+            query = self.query(with_=component)
+            ids = query.ids()
+            order = np.argsort(ids)
+            total.update(component.__qualname__.encode())
+            total.update(ids[order].tobytes())
+            for field in schema(component).persisted:
+                total.update(query.gather(field)[order].tobytes())
+        total.update("\0".join(self.text.strings).encode())
+        total.update(self.store.entities.free_indices().tobytes())
+        total.update(f"{self.clock!r} {self.seed}".encode())
+        return total.hexdigest()
