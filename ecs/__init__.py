@@ -26,6 +26,7 @@ from .fields import (
     u4,
     u8,
 )
+from .kernel import kernel
 from .observers import Observer
 from .pairs import PairIndex
 from .query import Query, Selection
@@ -42,5 +43,5 @@ __all__ = [
     "ResMut", "Rng", "Rows", "Schema", "Selection", "System", "SystemStats", "Telemetry",
     "Template", "Text", "TextPool", "Vector", "With", "Without", "World", "Write", "b1",
     "component", "days", "event", "f2", "f4", "f8", "field", "hours", "i1", "i2", "i4", "i8",
-    "minutes", "ms", "schema", "seconds", "system", "u1", "u2", "u4", "u8", "us",
+    "kernel", "minutes", "ms", "schema", "seconds", "system", "u1", "u2", "u4", "u8", "us",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, Literal, TypeVar, TypeVarTuple, Union, Unpack
+from typing import Annotated, Any, Generic, Literal, TypeVar, TypeVarTuple, Union
 
 from .commands import Commands
 from .component import schema
@@ -40,6 +40,7 @@ class Emit(Generic[T]):
         self._sink = sink
 
     def __call__(self, events: T) -> None:
+        """Emit a batch; readers see it when the stage ends."""
         self._sink(events)
 
 
@@ -51,11 +52,11 @@ class Without(Generic[T]):
     """Only entities that lack the component; the argument is None."""
 
 
-class AnyOf(Generic[Unpack[Ts]]):
+class AnyOf(Generic[*Ts]):
     """Only entities that have at least one of the components; the argument is None."""
 
 
-class Rows(Generic[Unpack[Ts]]):
+class Rows(Generic[*Ts]):
     """All matching tables at once, as a query: `rows: Rows[Read[A], Write[B], Without[C]]`.
 
     A system with such a parameter is called once; it loops over the query itself.
@@ -142,7 +143,9 @@ def _parameter(name: str, hint: Any) -> Parameter:
         inner = _parameter(name, next(a for a in arguments if a is not type(None)))
         if inner.role not in ("read", "write"):
             raise SystemSignatureError(f"{hint}: only Read[C] and Write[C] can be `| None`")
-        return Parameter(name, "optional_read" if inner.role == "read" else "optional_write", inner.of)
+        return Parameter(
+            name, "optional_read" if inner.role == "read" else "optional_write", inner.of
+        )
     if origin is Annotated:
         return _annotated(name, hint, arguments)
     if origin is Emit:
@@ -158,7 +161,7 @@ def _parameter(name: str, hint: Any) -> Parameter:
         parts = tuple(_parameter(name, part) for part in arguments)
         wrong = [p for p in parts if p.role not in _TABLE_ROLES]
         if wrong:
-            raise SystemSignatureError(f"Rows[...] takes Read, Write, With, Without and AnyOf only")
+            raise SystemSignatureError("Rows[...] takes Read, Write, With, Without and AnyOf only")
         return Parameter(name, "rows", parts=parts)
     if hint is Commands:
         return Parameter(name, "commands")
@@ -169,9 +172,9 @@ def _parameter(name: str, hint: Any) -> Parameter:
     if hint is World:
         return Parameter(name, "world")
     raise SystemSignatureError(
-        f"{hint!r} declares no access; allowed are Read[C], Write[C] (each also `| None`), With[C], "
-        f"Without[C], AnyOf[A, B], Rows[...], Res[R], ResMut[R], Events[E], Emit[E], Commands, Rng, "
-        f"Id and World"
+        f"{hint!r} declares no access; allowed are Read[C], Write[C] (each also `| None`), "
+        f"With[C], Without[C], AnyOf[A, B], Rows[...], Res[R], ResMut[R], Events[E], Emit[E], "
+        f"Commands, Rng, Id and World"
     )
 
 

@@ -245,7 +245,7 @@ def _drop(
         owner = owners_k[i]
         if owner < bucket_of.size and bucket_of[owner]:
             row = bucket_of[owner]
-            found += np.int64(rows[row, _COUNT])
+            found += int(rows[row, _COUNT])
             _release_block(pool, state, rows[row, _START], rows[row, _CAPACITY])
             _release_row(bucket_of, rows, state, owner)
     state[_TALLY, _MEMBERS] -= found
@@ -259,7 +259,7 @@ def _measure(bucket_of: Indices, rows: Indices, owners_k: Indices, out_k: Offset
     out_k[0] = 0
     for i in range(owners_k.size):
         if owners_k[i] < bucket_of.size:
-            total += np.int64(rows[bucket_of[owners_k[i]], _COUNT])
+            total += int(rows[bucket_of[owners_k[i]], _COUNT])
         out_k[i + 1] = total
 
 
@@ -295,7 +295,7 @@ def _pack(rows: Indices, pool: Indices, state: Offsets, trim: bool, out: Indices
             rows[row, _START] = top
             if trim:
                 rows[row, _CAPACITY] = _SMALLEST << _class_for(count)
-            top += np.int64(rows[row, _CAPACITY])
+            top += int(rows[row, _CAPACITY])
     state[_TALLY, _TOP] = top
     state[_TALLY, _LIVE] = top - 1
 
@@ -372,11 +372,11 @@ class Buckets:
         self.clear()
         owners_n, members_n = _indices(owners_n), _indices(members_n)
         n_owners = int(owners_n.max(initial=0)) + 1
-        self._state[_TALLY, _NEED_OWNERS] = n_owners
-        self._state[_TALLY, _NEED_MEMBERS] = int(members_n.max(initial=0)) + 1
-        self._state[_TALLY, _NEED_ROWS] = 1 + min(n_owners, owners_n.size)
-        self._state[_TALLY, _NEED_POOL] = 1 + 2 * owners_n.size
-        self._grow()
+        self._bucket_of = _grown(self._bucket_of, n_owners)
+        self._position = _grown(self._position, int(members_n.max(initial=0)) + 1)
+        self._rows = _grown(self._rows, 1 + min(n_owners, owners_n.size))
+        if self._pool.size <= 2 * owners_n.size:
+            self._pool = np.empty(1 + 2 * owners_n.size, np.uint32)
         self._place(owners_n, members_n, commit=True)
 
     def counts(self, owners_k: Indices) -> Offsets:
@@ -434,13 +434,10 @@ class Buckets:
     def _grow(self) -> None:
         """Grow whatever `_add` found too small."""
         need = self._state[_TALLY]
-        if need[_NEED_OWNERS] > self._bucket_of.size:
-            self._bucket_of = _grown(self._bucket_of, int(need[_NEED_OWNERS]))
-        if need[_NEED_MEMBERS] > self._position.size:
-            self._position = _grown(self._position, int(need[_NEED_MEMBERS]))
-        if need[_NEED_ROWS] > self._rows.shape[0]:
-            self._rows = _grown(self._rows, int(need[_NEED_ROWS]))
-        if need[_NEED_POOL] > self._pool.size:
+        self._bucket_of = _grown(self._bucket_of, int(need[_NEED_OWNERS]))
+        self._position = _grown(self._position, int(need[_NEED_MEMBERS]))
+        self._rows = _grown(self._rows, int(need[_NEED_ROWS]))
+        if need[_NEED_POOL]:  # even if smaller than the pool, whose free blocks do not fit
             self._repool(int(need[_NEED_POOL]), trim=False)
 
     def _pack_if_sparse(self) -> None:
@@ -470,8 +467,10 @@ def _indices(array: Indices) -> Indices:
 
 
 def _grown(array: Indices, size: int) -> Indices:
-    """A copy of `array` with at least `size` rows and at least half as many again, new ones 0."""
+    """`array`, or if it is shorter than `size` a copy with half as many rows again, new ones 0."""
     old = array.shape[0]
+    if size <= old:
+        return array
     grown = np.zeros((max(size, old + old // 2), *array.shape[1:]), np.uint32)
     grown[:old] = array
     return grown

@@ -65,7 +65,9 @@ def read_bundle(things: tuple[Any, ...], doing: str) -> Bundle:
         if made.is_event:
             raise UnknownComponentError(f"{made.name} is an event: emit it with world.emit(...)")
         if made.cls in bundle:
-            raise DuplicateComponentError(f"{doing} got {made.name} twice; merge its fields into one")
+            raise DuplicateComponentError(
+                f"{doing} got {made.name} twice; merge its fields into one"
+            )
         bundle[made.cls] = {} if isinstance(thing, type) else given_fields(thing)
     for template in templates:
         inherited = {cls: dict(given) for cls, given in template.bundle.items()}

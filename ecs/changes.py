@@ -54,9 +54,7 @@ class Changes:
         archetype.track(self.tracked)
         held = dict(zip(keys, table.buffers, strict=True))
         pool, capacity = self.store.pool, table.capacity
-        buffers = [
-            held[key] if key in held else pool.take(key, capacity) for key in archetype.keys
-        ]
+        buffers = [held[key] if key in held else pool.take(key, capacity) for key in archetype.keys]
         table.touch()
         table.adopt(archetype, buffers, capacity)
         self.fresh(table, 0, table.n, (component,))

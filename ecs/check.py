@@ -75,7 +75,9 @@ def _check_table(store: Store, table: Table, number: int) -> None:
     for field in name.fields:
         column = table.column(field)
         if field.kind == "text" and int(column.max()) >= len(store.text):
-            _fault(f"{field} holds text code {int(column.max())}, the pool {len(store.text)} strings")
+            _fault(
+                f"{field} holds text code {int(column.max())}, the pool {len(store.text)} strings"
+            )
         if not field.derived:
             try:
                 check_column(field, column)
@@ -95,7 +97,9 @@ def _check_archetypes(store: Store) -> None:
         for made in archetype.schemas:
             absent = [c for c in made.requires if c not in archetype.components]
             if absent and archetype.table.n:
-                _fault(f"entities of {archetype} lack {absent[0].__name__}, which {made.name} requires")
+                _fault(
+                    f"entities of {archetype} lack {absent[0].__name__}, which {made.name} requires"
+                )
 
 
 def _check_references(store: Store) -> None:

@@ -90,9 +90,7 @@ class Commands:
         """Queue a remove."""
         for component in components:
             schema(component)
-        self._on(
-            "remove", ids, None, lambda batch, _: self._world.store.remove(batch, components)
-        )
+        self._on("remove", ids, None, lambda batch, _: self._world.store.remove(batch, components))
 
     def upsert(self, pair: Any, *values: Any) -> None:
         """Queue an upsert, as `World.upsert`."""
@@ -156,7 +154,9 @@ def _drop(_: object) -> None:
 def _copy_value(value: Any) -> Any:
     if isinstance(value, type):
         return value
-    given = {k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in given_fields(value).items()}
+    given = {
+        k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in given_fields(value).items()
+    }
     return type(value)(**given)
 
 
@@ -176,7 +176,9 @@ def _filled(bundle: Bundle) -> Bundle:
 
 def _resolved_sizes(bundle: Bundle) -> Bundle:
     return {
-        cls: {k: np.empty(v.n, np.uint64) if isinstance(v, Pending) else v for k, v in given.items()}
+        cls: {
+            k: np.empty(v.n, np.uint64) if isinstance(v, Pending) else v for k, v in given.items()
+        }
         for cls, given in bundle.items()
     }
 

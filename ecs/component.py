@@ -127,7 +127,9 @@ def schema(cls: Any) -> Schema:
     hint = ""
     if isinstance(getattr(type(cls), "__populace__", None), Schema):
         hint = f"; pass the class {type(cls).__name__}, not a value of it"
-    raise UnknownComponentError(f"{cls!r} is not a component: decorate its class with @component{hint}")
+    raise UnknownComponentError(
+        f"{cls!r} is not a component: decorate its class with @component{hint}"
+    )
 
 
 def _decorate(
@@ -169,7 +171,9 @@ def _build(
         made = given if isinstance(given, Field) else field(given)
         bind_field(made, cls, field_name, number, annotation)
         if is_event and (made.derived or made.index):
-            raise ComponentDefinitionError(f"{made}: an event's field is neither derived nor indexed")
+            raise ComponentDefinitionError(
+                f"{made}: an event's field is neither derived nor indexed"
+            )
         setattr(cls, field_name, made)
         fields.append(made)
     stray = [key for key, value in cls.__dict__.items() if isinstance(value, Field)]
@@ -256,7 +260,9 @@ def _unknown(made: Schema, name: str, names: list[str]) -> str:
         return f"{made.name}.{name} is derived: a system fills it, it cannot be given"
     close = difflib.get_close_matches(name, names, 1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{made.name} has no field {name!r}; it has {', '.join(names) or 'none: it is a tag'}{hint}"
+    return (
+        f"{made.name} has no field {name!r}; it has {', '.join(names) or 'none: it is a tag'}{hint}"
+    )
 
 
 def _repr(self: Any) -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from .bundle import Bundle, count_rows, read_bundle, with_required
 from .component import schema
 from .entities import Ids
-from .errors import MissingFieldError, QueryError
+from .errors import MissingFieldError
 from .fields import Field
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ class _EdgeBatch:
         self.bundle = read_bundle((pair, *values), doing)
         absent = [f.name for f in unique if f.name not in self.bundle[self.cls]]
         if absent:
-            raise MissingFieldError(f"{doing} needs both ends of {self.cls.__name__}; give {absent[0]}")
+            raise MissingFieldError(
+                f"{doing} needs both ends of {self.cls.__name__}; give {absent[0]}"
+            )
         self.k = count_rows(None, self.bundle)
         held = len(self.store.text)
         try:

@@ -18,7 +18,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 from .errors import CapacityError, ColumnShapeError, ColumnTypeError, DeadEntityError
 
@@ -37,8 +39,20 @@ def index_of(ids: Ids) -> Rows:
     return ids.astype(np.uint32)
 
 
+@intrinsic
+def _lowest_bit(typing_context, word):  # type: ignore[no-untyped-def]
+    """The number of the lowest set bit of a u8 word that is not 0."""
+
+    def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), build
+
+
 @njit(cache=True, nogil=True)
-def _resolve(slots: Any, n_slots: int, ids_k: Ids, row_k: Rows, table_k: Rows) -> tuple[int, bool, bool]:
+def _resolve(
+    slots: Any, n_slots: int, ids_k: Any, row_k: Any, table_k: Any
+) -> tuple[int, bool, bool]:
     """row_k, table_k <- where ids_k live. Returns (place of the first dead id or -1, all in one
     table, rows strictly ascending)."""
     together, ascending = True, True
@@ -88,14 +102,8 @@ def _allocate(
     while j < want:
         bits = free_w[word]
         while bits != 0 and j < want:
-            lowest = bits & (~bits + np.uint64(1))
-            bit, rest = 0, lowest
-            for step in (32, 16, 8, 4, 2, 1):
-                if rest >> np.uint64(step) != 0:
-                    rest >>= np.uint64(step)
-                    bit += step
-            bits ^= lowest
-            index = word * 64 + bit
+            index = word * 64 + np.int64(_lowest_bit(bits))
+            bits &= bits - np.uint64(1)
             generation = slots[index, 0] & ~np.uint64(0xFFFFFFFF)
             slots[index, 0] = generation | np.uint64(row + j)
             slots[index, 1] = table
@@ -115,7 +123,7 @@ def _allocate(
 
 
 @njit(cache=True, nogil=True)
-def _release(slots: Any, free_w: Ids, ids_k: Ids) -> tuple[int, int]:
+def _release(slots: Any, free_w: Any, ids_k: Any) -> tuple[int, int]:
     """Free the slots of ids_k. Returns (slots freed, lowest word touched); the rest are retired."""
     freed, lowest = 0, free_w.size
     for j in range(ids_k.size):
@@ -256,7 +264,9 @@ def as_ids(ids: Any, what: str = "ids") -> Ids:
     if array.ndim == 0:
         array = array.reshape(1)
     if array.ndim != 1:
-        raise ColumnShapeError(f"{what} must be one id or a 1-d array of them; got shape {array.shape}")
+        raise ColumnShapeError(
+            f"{what} must be one id or a 1-d array of them; got shape {array.shape}"
+        )
     if array.size == 0:
         return np.empty(0, np.uint64)
     if array.dtype.kind == "i":

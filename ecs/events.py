@@ -31,7 +31,9 @@ def _batch_class(cls: type) -> type:
         def length(self: Any) -> int:
             return int(self.__dict__["_n"])
 
-        made = _BATCHES[cls] = type(cls.__name__, (cls,), {"__len__": length, "__doc__": cls.__doc__})
+        made = _BATCHES[cls] = type(
+            cls.__name__, (cls,), {"__len__": length, "__doc__": cls.__doc__}
+        )
     return made
 
 
@@ -100,8 +102,10 @@ class EventQueue:
                 pieces = [np.empty((0, *field.shape), field.dtype)]
             columns[field.name] = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
         made = _batch_class(self.schema.cls)
-        batch = made.__new__(made)
-        batch.__dict__.update(columns, _n=sum(first + n - max(cursor, first) for first, n, _ in parts))
+        batch: Any = object.__new__(made)
+        batch.__dict__.update(
+            columns, _n=sum(first + n - max(cursor, first) for first, n, _ in parts)
+        )
         return batch
 
     def end_step(self) -> None:
@@ -132,9 +136,7 @@ class EventReader:
         return batch
 
     def __len__(self) -> int:
-        return self.queue.next - max(
-            self.cursor, self.queue.next - len(self.queue)
-        )
+        return self.queue.next - max(self.cursor, self.queue.next - len(self.queue))
 
 
 class EventQueues:
@@ -149,6 +151,8 @@ class EventQueues:
         if found is None:
             made = schema(cls)
             if not made.is_event:
-                raise UnknownComponentError(f"{made.name} is a component; decorate events with @event")
+                raise UnknownComponentError(
+                    f"{made.name} is a component; decorate events with @event"
+                )
             found = self.held[cls] = EventQueue(made)
         return found

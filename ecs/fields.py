@@ -71,7 +71,8 @@ else:
 
 
 SCALARS: Final = {
-    np.dtype(kind) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")
+    np.dtype(kind)
+    for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")
 }
 
 
@@ -158,7 +159,8 @@ class Field:
 
     def __set__(self, instance: Any, value: Any) -> None:
         raise AttributeError(
-            f"{self} of a value is fixed; make a new one: {self.component.__name__}({self.name}=...)"
+            f"{self} of a value is fixed; make a new one: "
+            f"{self.component.__name__}({self.name}=...)"
         )
 
     def __str__(self) -> str:
@@ -232,7 +234,7 @@ def bind_field(made: Field, component: type, name: str, number: int, annotation:
 
 def _scalar(made: Field, annotation: Any) -> np.dtype[Any]:
     known = isinstance(annotation, type) and issubclass(annotation, np.generic)
-    dtype = np.dtype(annotation) if known else None
+    dtype: np.dtype[Any] | None = np.dtype(annotation) if known else None
     if dtype is None or dtype not in SCALARS:
         raise ComponentDefinitionError(
             f"{made} is annotated {annotation!r}; allowed are f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 b1, "

@@ -94,8 +94,9 @@ def describe(world: World) -> str:
     store, sizes = world.store, memory(world.store)
     total = sum(sum(columns.values()) for columns in sizes.values())
     lines = [
-        f"World(seed={world.seed}): {len(world):,} entities in {len(store.archetypes):,} archetypes, "
-        f"{total / 1e6:,.1f} MB, t = {world.clock.seconds:,.0f} s, tick {world.clock.tick:,}",
+        f"World(seed={world.seed}): {len(world):,} entities in {len(store.archetypes):,} "
+        f"archetypes, {total / 1e6:,.1f} MB, t = {world.clock.seconds:,.0f} s, "
+        f"tick {world.clock.tick:,}",
         "",
         f"{'archetype':<48}{'rows':>14}{'MB':>10}",
     ]

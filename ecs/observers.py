@@ -25,7 +25,9 @@ class Observer:
 
     __slots__ = ("_observers", "callback", "component", "kind")
 
-    def __init__(self, observers: Observers, kind: Kind, component: type, callback: Callback) -> None:
+    def __init__(
+        self, observers: Observers, kind: Kind, component: type, callback: Callback
+    ) -> None:
         self._observers, self.kind, self.component = observers, kind, component
         self.callback = callback
 

@@ -67,7 +67,7 @@ def bits(seed: int, stream: str | int, key: Any, draw: Any = 0, time: int = 0) -
 
 def uniform(seed: int, stream: str | int, key: Any, draw: Any = 0, time: int = 0) -> Floats:
     """(n,) f8 in [0, 1), 53 bits each."""
-    return (bits(seed, stream, key, draw, time) >> np.uint64(11)) * _TO_UNIT
+    return (bits(seed, stream, key, draw, time) >> np.uint64(11)).astype(np.float64) * _TO_UNIT
 
 
 def normal(seed: int, stream: str | int, key: Any, draw: Any = 0, time: int = 0) -> Floats:

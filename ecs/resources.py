@@ -21,7 +21,10 @@ class Resources:
         self._held: dict[type, Any] = {}
 
     def insert(self, resource: Any, replace: bool = False) -> None:
-        """Add a resource. Raises ResourceError for a non-dataclass or, unless `replace`, a second."""
+        """Add a resource.
+
+        Raises ResourceError for anything but a dataclass instance or, unless `replace`, a second.
+        """
         cls = type(resource)
         if isinstance(resource, type) or not dataclasses.is_dataclass(resource):
             raise ResourceError(

@@ -21,6 +21,9 @@ import numpy as np
 from numba.core.dispatcher import Dispatcher
 
 BUILTINS = {"abs", "bool", "divmod", "float", "int", "len", "max", "min", "pow", "range", "round"}
+TYPES = {"i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"}
+# Names that the compiled loop gives a meaning of its own: see `compiled.WORDS`.
+WORDS = {"ceil", "column", "element", "floor", "nearest", "trunc", *TYPES}
 KEEPS_U8 = (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.Mod)
 KEEPS_U8 += (ast.BitAnd, ast.BitOr, ast.BitXor, ast.LShift, ast.RShift)
 
@@ -56,6 +59,10 @@ def outside(path: str, value: Any) -> ast.expr | Dispatcher:
     if isinstance(value, bool | int | float | np.number | np.bool):
         return literal(value)
     name = getattr(value, "__name__", "")
+    if isinstance(value, type) and issubclass(value, np.number) and number_type(value) in TYPES:
+        return ast.Name(number_type(value), ast.Load())
+    if value in (math.ceil, math.floor, math.trunc):
+        return ast.Name(name, ast.Load())
     for module, prefix in ((math, "math"), (np, "np")):
         if callable(value) and getattr(module, name, None) is value:
             return ast.Attribute(ast.Name(prefix, ast.Load()), name, ast.Load())
@@ -69,16 +76,24 @@ def outside(path: str, value: Any) -> ast.expr | Dispatcher:
             "same for all rows, compute it once outside and name the number"
         )
     raise RefusedError(
-        f"{path} is a {type(value).__name__}: {value!r:.60}; rows can use numbers, enum members, "
-        f"functions of math and numpy, numba functions and {', '.join(sorted(BUILTINS))}"
+        f"{path} is a {type(value).__name__}; rows can use numbers, enum members, functions of "
+        f"math and numpy, numba functions and {', '.join(sorted(BUILTINS))}"
     )
+
+
+def number_type(kind: type[np.number[Any]]) -> str:
+    """The short name of a numpy number type: f4, i8."""
+    return np.dtype(kind).str[1:]
 
 
 def literal(value: Any) -> ast.expr:
     """A number as source text that numba types as the number is typed."""
     if isinstance(value, np.integer | np.floating) and not isinstance(value, np.float64 | np.int64):
-        kind = ast.Attribute(ast.Name("np", ast.Load()), type(value).__name__, ast.Load())
-        return mark(ast.Call(kind, [literal(value.item())], []), isinstance(value, np.uint64))
+        kind = number_type(type(value))
+        if kind not in TYPES:
+            raise RefusedError(f"{value!r} has no type that rows can compute with")
+        number = literal(value.item())
+        return mark(ast.Call(ast.Name(kind, ast.Load()), [number], []), kind == "u8")
     if isinstance(value, bool | np.bool):
         return ast.Constant(bool(value))
     if not isinstance(value, int | float | np.int64):

@@ -22,6 +22,7 @@ from .errors import KernelError
 from .rownames import (
     BUILTINS,
     KEEPS_U8,
+    WORDS,
     RefusedError,
     as_u8,
     check_assigned,
@@ -36,7 +37,7 @@ from .rownames import (
 )
 
 Fields: TypeAlias = Mapping[str, tuple[np.dtype[Any], int]]
-RESERVED = {"column", "element", "loop", "math", "np", *BUILTINS}
+RESERVED = {"loop", "math", "np", *BUILTINS, *WORDS}
 
 
 def arguments(node: ast.FunctionDef) -> list[ast.arg]:
@@ -299,15 +300,18 @@ class Rows:
         root = _root(node.func)
         if root == "len" and root not in self.locals and len(node.args) == 1:
             return self._length(node.args[0])
-        if root is None or root in self.locals or root in self.parameters:
-            self.fail(node, f"`{ast.unparse(node.func)}` is not a function of the outside")
-        function = self._value(node.func)
+        inside = root is None or root in self.locals or root in self.parameters
+        function = node.func if inside else self._value(node.func)
+        if inside or not isinstance(function, ast.Name | ast.Attribute):
+            self.fail(node, f"`{ast.unparse(node.func)}` is not a function from outside")
         arguments = [self._value(argument) for argument in node.args]
         if any(keyword.arg is None for keyword in node.keywords):
             self._refuse(node)
         named = [ast.keyword(keyword.arg, self._value(keyword.value)) for keyword in node.keywords]
-        u8 = ast.unparse(function) == "np.uint64"
-        return mark(ast.Call(function, arguments, named), u8)
+        name = function.id if isinstance(function, ast.Name) else ""
+        if name == "round" and len(arguments) == 1:
+            function = ast.Name("nearest", ast.Load())
+        return mark(ast.Call(function, arguments, named), name == "u8")
 
     def _length(self, node: ast.expr) -> ast.expr:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):

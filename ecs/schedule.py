@@ -13,7 +13,8 @@ costs more than it saves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from time import perf_counter_ns
@@ -76,6 +77,7 @@ class Schedule:
         self.entries: dict[str, Entry] = {}
         self._stages: dict[str, list[list[Entry]]] | None = None
         self._pool: ThreadPoolExecutor | None = None
+        self._spreading = False
 
     # -- registration --------------------------------------------------------------------------
 
@@ -176,14 +178,12 @@ class Schedule:
             return
         world = self.world
         if len(due) > 1 and self._worth_threads(due):
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(world.threads, "populace")
             with world.store.lock("a stage of systems"):
-                futures = [self._pool.submit(self._run_entry, entry) for entry in due]
-                errors = [future.exception() for future in futures]
-            for error in errors:
-                if error is not None:
-                    raise error
+                self._spreading = True
+                try:
+                    self.spread([(self._run_entry, (entry,)) for entry in due])
+                finally:
+                    self._spreading = False
         else:
             for entry in due:
                 self._run_entry(entry)
@@ -191,6 +191,20 @@ class Schedule:
             emitted, entry.sink.emitted = entry.sink.emitted, []
             for value in emitted:
                 world.emit(value)
+
+    def spread(self, calls: list[tuple[Callable[..., object], tuple[Any, ...]]]) -> None:
+        """Make independent calls on the world's threads and wait for them all; one after the other
+        where a stage is spread already. Raises the first error in the order given."""
+        if self._spreading and threading.current_thread() is not threading.main_thread():
+            for call, arguments in calls:
+                call(*arguments)
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.world.threads, "populace")
+        futures = [self._pool.submit(call, *arguments) for call, arguments in calls]
+        errors = [error for future in futures if (error := future.exception()) is not None]
+        if errors:
+            raise errors[0]
 
     def _worth_threads(self, due: list[Entry]) -> bool:
         world = self.world

@@ -67,9 +67,10 @@ class Group:
 
     @property
     def ids(self) -> Ids:
-        """Their ids, in the batch's order."""
-        ids = self.table.column(self.table.archetype.keys[0])
-        return ids.copy() if self.rows is None else ids[self.rows]
+        """Their ids, in the batch's order; of a whole table the column itself, so copy what is to
+        outlive the next structural change."""
+        ids = self.table.buffers[0]
+        return ids[: self.table.n] if self.rows is None else ids[self.rows]
 
     def column(self, field: Field) -> Array:
         """Their values of a field, a copy."""
@@ -92,7 +93,7 @@ class Batch:
 
     @property
     def ids(self) -> Ids:
-        """All ids, by table."""
+        """All ids, by table: a copy."""
         return np.concatenate([np.empty(0, np.uint64), *(g.ids for g in self.groups)])
 
 
@@ -271,7 +272,9 @@ class Store:
         ids = value.reshape(-1)
         bad = self.entities.first_dead(np.ascontiguousarray(ids), nobody=True)
         if bad >= 0:
-            raise DeadEntityError(f"{field}: {self.entities.obituary(int(ids[bad]), bad, ids.size)}")
+            raise DeadEntityError(
+                f"{field}: {self.entities.obituary(int(ids[bad]), bad, ids.size)}"
+            )
 
     def _new_keys(self, made: Schema, values: Values, n: int) -> npt.NDArray[np.uint64]:
         source, target = (np.broadcast_to(values[f], n) for f in made.unique)
@@ -309,7 +312,8 @@ class Store:
         table.n = end
         table.touch()
         self._gained(table, begin, end, archetype.components, keys)
-        born = ids.copy()
+        born = self.pool.lend_ids(n)
+        born[:] = ids
         self._notify("add", archetype.components, (born,))
         self._changed()
         return born
@@ -340,7 +344,9 @@ class Store:
             have = [set(group.table.archetype.components) for group in batch.groups]
             whole = with_required(bundle, doing, set.intersection(*have) if have else set())
             values = self.prepare(whole, batch.n, "entity")
-            keys = {s.cls: self._new_keys(s, values, batch.n) for s in map(schema, whole) if s.unique}
+            keys = {
+                s.cls: self._new_keys(s, values, batch.n) for s in map(schema, whole) if s.unique
+            }
             extra = self.mask(whole)
             moves = [(g, self.archetype(g.table.archetype.mask | extra)) for g in batch.groups]
             self._make_room(moves)
@@ -353,7 +359,7 @@ class Store:
             }
             made_keys = [(s, keys[s.cls][group.take]) for s in target.pairs if s.cls in keys]
             if self.observers.held:
-                told.append((plan.fresh_components, group.ids))
+                told.append((plan.fresh_components, group.ids.copy()))
             table, begin, end = self._move(group, target, new)
             self._gained(table, begin, end, plan.fresh_components, made_keys)
         for components, ids in told:
@@ -394,7 +400,7 @@ class Store:
         moves = [(g, self.archetype(g.table.archetype.mask & ~gone)) for g in batch.groups]
         self._make_room(moves)
         for group, _ in moves:
-            self._notify("remove", components, (group.ids,) if self.observers.held else ())
+            self._notify("remove", components, (group.ids.copy(),) if self.observers.held else ())
         for group, target in moves:
             self._lost(group, components)
             self._move(group, target, {})
@@ -515,7 +521,7 @@ class Store:
         batch, cleared = closure(self, batch, doing)
         if self.observers.held:
             for group in batch.groups:
-                ids, parts = group.ids, group.table.archetype.components
+                ids, parts = group.ids.copy(), group.table.archetype.components
                 self._notify("remove", parts, (ids,))
                 self._notify("despawn", parts, (ids,))
         for field, members in cleared:

@@ -12,6 +12,7 @@ Cost: about 1 µs a run and 1 µs a table beyond the function itself.
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
@@ -44,7 +45,9 @@ class System:
     Calling it calls the function.
     """
 
-    def __init__(self, function: Callable[..., Any], names: dict[str, Any], rules: dict[str, Any]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], names: dict[str, Any], rules: dict[str, Any]
+    ) -> None:
         if not callable(function) or isinstance(function, type):
             raise SystemSignatureError(f"@system decorates a function, got {function!r}")
         self.function = function
@@ -67,6 +70,7 @@ class System:
             )
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Call the function itself, as a test does."""
         return self.function(*arguments, **keywords)
 
     def __repr__(self) -> str:
@@ -77,7 +81,7 @@ class System:
         return TableSystem(self, world) if self.per_table else SingleSystem(self, world)
 
 
-class BoundSystem:
+class BoundSystem(ABC):
     """One system in one world. `run` returns (tables visited, rows visited)."""
 
     def __init__(self, system: System, world: World) -> None:
@@ -93,9 +97,9 @@ class BoundSystem:
         """How many rows a run would visit now."""
         return sum(query.count() for query in self.queries)
 
+    @abstractmethod
     def run(self, sink: Sink) -> tuple[int, int]:
         """Do the work."""
-        raise NotImplementedError
 
     def argument(self, parameter: Parameter, sink: Sink) -> Any:
         """What a parameter that does not depend on a table gets."""
@@ -118,41 +122,52 @@ class BoundSystem:
 
 
 class TableSystem(BoundSystem):
-    """Called once for each matching table."""
+    """Called once for each matching table.
+
+    The views of all tables are made anew only after a structural change somewhere in the world.
+    """
 
     def __init__(self, system: System, world: World) -> None:
         super().__init__(system, world)
         self.query = query_of(world, system.parameters)
         self.queries.append(self.query)
-        self._views = [
-            (place, p.of)
-            for place, p in enumerate(system.parameters)
-            if p.role in ("read", "write", "optional_read", "optional_write")
-        ]
         order = [*self.query.fetch, *self.query.optional]
-        self._takes = [(place, order.index(of)) for place, of in self._views]
-        self._ids = [n for n, p in enumerate(system.parameters) if p.role == "id"]
+        roles = ("read", "write", "optional_read", "optional_write")
+        numbered = list(enumerate(system.parameters))
+        self._views = [(n, order.index(p.of)) for n, p in numbered if p.role in roles]
+        self._ids = [n for n, p in numbered if p.role == "id"]
         self._others = [
             (n, p)
-            for n, p in enumerate(system.parameters)
+            for n, p in numbered
             if p.role in ("res", "res_mut", "events", "emit", "commands", "rng")
         ]
+        self._structure = -1
+        self._tables: list[list[tuple[int, Any]]] = []
+        self._rows = 0
+
+    def _look(self) -> None:
+        """For each table, the arguments that depend on it, by place."""
+        self._tables, self._rows = [], 0
+        for table in self.query.tables():
+            views = self.query.views(table)
+            taken = [(n, views[which]) for n, which in self._views]
+            self._tables.append(taken + [(n, table.ids) for n in self._ids])
+            self._rows += table.n
+        self._structure = self.world.store.structure
 
     def run(self, sink: Sink) -> tuple[int, int]:
-        tables = self.query.tables()
+        """Call the function for each table."""
+        if self._structure != self.world.store.structure:
+            self._look()
         arguments: list[Any] = [None] * len(self.system.parameters)
         for place, parameter in self._others:
             arguments[place] = self.argument(parameter, sink)
-        function, query, rows = self.system.function, self.query, 0
-        for table in tables:
-            views = query.views(table)
-            for place, taken in self._takes:
-                arguments[place] = views[taken]
-            for place in self._ids:
-                arguments[place] = table.ids
+        function = self.system.function
+        for taken in self._tables:
+            for place, value in taken:
+                arguments[place] = value
             function(*arguments)
-            rows += table.n
-        return len(tables), rows
+        return len(self._tables), self._rows
 
 
 class SingleSystem(BoundSystem):
@@ -166,6 +181,7 @@ class SingleSystem(BoundSystem):
         self.queries += self._rows.values()
 
     def run(self, sink: Sink) -> tuple[int, int]:
+        """Call the function."""
         arguments = [
             self._rows[p.name] if p.role == "rows" else self.argument(p, sink)
             for p in self.system.parameters

@@ -105,15 +105,20 @@ class MovePlan:
 
 
 class BufferPool:
-    """Buffers that tables no longer need, for the next table that wants one of that shape.
+    """Buffers that tables no longer need, for the next table that wants one of that shape, and
+    arrays of ids on loan to callers.
 
-    Fresh pages cost five times what warm ones do, so capacity is recycled, up to `limit` bytes.
+    Fresh pages cost five times what warm ones do, so both are recycled, up to `limit` bytes.
     """
+
+    LOANS = 4
+    LOAN_FROM = 32_768  # ids; below, the allocator reuses memory by itself
 
     def __init__(self, limit: int = 256 << 20) -> None:
         self.limit = limit
         self.nbytes = 0
         self._held: dict[tuple[str, tuple[int, ...]], list[Array]] = {}
+        self._loans: list[Array] = []
 
     def take(self, key: Key, capacity: int) -> Array:
         """An uninitialised buffer."""
@@ -133,9 +138,24 @@ class BufferPool:
             self._held.setdefault((buffer.dtype.str, buffer.shape), []).append(buffer)
             self.nbytes += buffer.nbytes
 
+    def lend_ids(self, n: int) -> npt.NDArray[np.uint64]:
+        """(n,) u8, uninitialised, the caller's own until dropped; then its memory is lent again."""
+        if n < self.LOAN_FROM:
+            return np.empty(n, np.uint64)
+        for buffer in self._loans:
+            # 3 references: the list's, this loop's name, getrefcount's own.
+            if buffer.size >= n and sys.getrefcount(buffer) <= 3:
+                return buffer[:n]
+        buffer = np.empty(n, np.uint64)
+        self._loans.append(buffer)
+        if len(self._loans) > self.LOANS:
+            del self._loans[0]
+        return buffer[:n]
+
     def clear(self) -> None:
         """Return everything to the system."""
         self._held.clear()
+        self._loans.clear()
         self.nbytes = 0
 
 

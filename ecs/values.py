@@ -64,7 +64,9 @@ def check_default(field: Field) -> None:
     try:
         default = default_of(field, TextPool())
     except PopulaceError as error:
-        raise ComponentDefinitionError(f"the default of {field} does not fit it: {error}") from error
+        raise ComponentDefinitionError(
+            f"the default of {field} does not fit it: {error}"
+        ) from error
     if default.shape != field.shape:
         raise ComponentDefinitionError(f"the default of {field} must be one value")
     if field.kind == "entity" and int(default) != NOBODY:
@@ -97,7 +99,11 @@ def _cast(field: Field, array: Array) -> Array:
     if target == "f" and source in "fiu":
         with np.errstate(over="ignore"):
             cast = array.astype(field.dtype)
-        if field.finite and source == "f" and not np.array_equal(np.isfinite(cast), np.isfinite(array)):
+        if (
+            field.finite
+            and source == "f"
+            and not np.array_equal(np.isfinite(cast), np.isfinite(array))
+        ):
             raise ColumnValueError(
                 f"{field} is {field.dtype.name}: a value of {_extreme(array)} overflows it"
             )
@@ -126,7 +132,7 @@ def _extreme(array: Array) -> float:
 
 def _text(field: Field, value: Any, text: TextPool) -> Array:
     if isinstance(value, str):
-        return text.intern([value])[0].reshape(())
+        return np.asarray(text.intern([value])[0])
     array = value if isinstance(value, np.ndarray) else None
     if isinstance(value, np.generic) and value.dtype.kind == "u":
         array = np.asarray(value)
@@ -187,7 +193,7 @@ def _check_values(field: Field, array: Array) -> None:
             raise ColumnValueError(f"{field} has no choice {bad}{place}; it has {names}")
         return
     checked = field.dtype.kind == "f" and field.finite
-    if not checked and field.range is None:
+    if field.range is None and (not checked or _surely_finite(array)):
         return
     low, high = (array.min(), array.max()) if checked else (np.nanmin(array), np.nanmax(array))
     if checked and not (np.isfinite(low) and np.isfinite(high)):
@@ -202,6 +208,13 @@ def _check_values(field: Field, array: Array) -> None:
             place, bad = _first(array, (array < bottom) | (array > top))
             unit = f" {field.unit}" if field.unit else ""
             raise ColumnValueError(f"{field} must lie in [{bottom}, {top}]{unit}; got {bad}{place}")
+
+
+def _surely_finite(array: Array) -> bool:
+    """Whether one pass shows that all is finite: a sum is finite only if every term is. A sum that
+    overflows says nothing, and the caller looks closer."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.add.reduce(array, axis=None)))
 
 
 def _first(array: Array, wrong: Array) -> tuple[str, Any]:

@@ -15,7 +15,8 @@ Cost: about 0.2 µs to make, 0.15 µs an access.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +24,8 @@ import numpy.typing as npt
 from .component import schema
 from .errors import ColumnValueError, QueryError, StaleViewError
 from .fields import Field
-from .table import Array, Table
+from .table import Table
 from .values import prepare
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _VIEWS: dict[type, type] = {}
 
@@ -56,7 +54,9 @@ class _ColumnAccess:
         if view._version != table.version:
             _stale(view)
         if not view._writable:
-            raise ColumnValueError(f"{field} is read here; declare Write[{field.component.__name__}]")
+            raise ColumnValueError(
+                f"{field} is read here; declare Write[{field.component.__name__}]"
+            )
         if field.index:
             raise QueryError(f"{field} is indexed; change it with world.set(ids, ...)")
         column = table.live(view._first + field.number)
@@ -69,6 +69,10 @@ class _ViewBase:
     """What every view has beside its fields."""
 
     __slots__ = ("_first", "_table", "_version", "_writable")
+    _table: Table
+    _version: int
+    _first: int
+    _writable: bool
 
     @property
     def ids(self) -> npt.NDArray[np.uint64]:
@@ -113,7 +117,7 @@ def view_class(component: type) -> type:
 def view_maker(component: type, writable: bool = True) -> Callable[[Table], Any]:
     """A function from a table that has the component to a view of it."""
     made = view_class(component)
-    new = made.__new__
+    new: Callable[[type], Any] = object.__new__
 
     def make(table: Table) -> Any:
         view = new(made)

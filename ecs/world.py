@@ -73,7 +73,9 @@ class World:
             raise ScheduleError(f"threads is a whole number >= 1, got {threads!r}")
         self.seed = int(seed)
         self.threads = threads
-        self.debug = os.environ.get("POPULACE_DEBUG", "") not in ("", "0") if debug is None else debug
+        self.debug = (
+            os.environ.get("POPULACE_DEBUG", "") not in ("", "0") if debug is None else debug
+        )
         self.parallel_rows = 1_000_000
         self.store = Store(self)
         self.resources = Resources()
@@ -187,7 +189,9 @@ class World:
         """(k,) bool: which of these living entities have the component. Raises DeadEntityError."""
         schema(component)
         _, tables, _, _ = self.store.entities.resolve(as_ids(ids))
-        having = np.array([component in t.archetype.components for t in self.store.tables], np.bool_)
+        having = np.array(
+            [component in t.archetype.components for t in self.store.tables], np.bool_
+        )
         return having[tables] if tables.size else np.empty(0, np.bool_)
 
     def entity(self, entity: int) -> Row:
@@ -219,7 +223,9 @@ class World:
         try:
             found = self._queries.get(key)
         except TypeError:
-            raise QueryError(f"a query takes component classes or tuples of them, got {key!r}") from None
+            raise QueryError(
+                f"a query takes component classes or tuples of them, got {key!r}"
+            ) from None
         if found is None:
             parts = [component_tuple(part) for part in key]
             fetched = (*parts[0], *parts[3])
@@ -288,6 +294,7 @@ class World:
         for buffer in buffers:
             buffer[table.n :] = 0
         table.settle_in(buffers, capacity)
+        self.store.pool.lend_ids(n)[:] = 0
 
     def shrink(self) -> int:
         """Give slack back to the system. Returns the bytes freed."""
@@ -394,7 +401,9 @@ class World:
     def step(self, dt: int) -> None:
         """Let dt simulated µs pass, then run every system that is due. Raises ScheduleError."""
         if isinstance(dt, bool) or not isinstance(dt, (int, np.integer)) or dt < 0:
-            raise ScheduleError(f"a step is a whole number of µs >= 0, as hours(1) gives; got {dt!r}")
+            raise ScheduleError(
+                f"a step is a whole number of µs >= 0, as hours(1) gives; got {dt!r}"
+            )
         self.store.guard("step")
         begin = perf_counter_ns()
         if self.store.changes.tracked:

@@ -34,6 +34,7 @@ from populace.ecs import (
     i2,
     i4,
     i8,
+    kernel,
     minutes,
     ms,
     schema,
@@ -52,5 +53,6 @@ __all__ = [
     "NOBODY", "AnyOf", "Clock", "Commands", "Emit", "Entity", "Events", "Id", "Query", "Read",
     "Res", "ResMut", "Rng", "Rows", "Text", "Vector", "With", "Without", "World", "Write",
     "__version__", "b1", "component", "days", "event", "f2", "f4", "f8", "field", "hours", "i1",
-    "i2", "i4", "i8", "minutes", "ms", "schema", "seconds", "system", "u1", "u2", "u4", "u8", "us",
+    "i2", "i4", "i8", "kernel",
+    "minutes", "ms", "schema", "seconds", "system", "u1", "u2", "u4", "u8", "us",
 ]  # fmt: skip
