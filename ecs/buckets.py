@@ -81,7 +81,7 @@ def _release_row(bucket_of: Indices, rows: Indices, state: Offsets, owner: Int) 
     """Leave `owner` without a bucket, and put its row at the head of the free rows."""
     row = bucket_of[owner]
     bucket_of[owner] = _0
-    rows[row] = _0
+    rows[row, _COUNT] = _0
     rows[row, _START] = state[_TALLY, _FREE_ROW]
     state[_TALLY, _FREE_ROW] = row
 
@@ -95,7 +95,9 @@ def _take_row(bucket_of: Indices, rows: Indices, state: Offsets, owner: Int) -> 
     elif state[_TALLY, _ROWS] < rows.shape[0]:
         row = state[_TALLY, _ROWS]
         state[_TALLY, _ROWS] += 1
-    rows[row] = _0
+    rows[row, _COUNT] = _0
+    rows[row, _CAPACITY] = _0
+    rows[row, _PENDING] = _0
     bucket_of[owner] = row
     return np.uint32(row)
 
@@ -113,14 +115,14 @@ def _append(position: Indices, rows: Indices, pool: Indices, row: Int, member: I
 def _add(
     bucket_of: Indices, position: Indices, rows: Indices, pool: Indices, state: Offsets,
     owners_k: Indices, members_k: Indices, commit: bool, late_k: Indices,
-    touched_k: Indices,
+    touched_o: Indices,
 ) -> bool:  # fmt: skip
     """Put each member into its owner's bucket, or change nothing and say what has to grow.
 
     First those whose bucket has room. Then the late ones: count per owner, give each owner one
     new block, scatter. False: the sizes needed are in state. Without `commit` nothing is changed,
     and True means that there will still be room after any `_discard`: for a new block of every
-    owner, without the free lists. Scratch: late_k, places in the batch; touched_k, owners. O(k).
+    owner, without the free lists. Scratch: late_k, places in the batch; touched_o, owners. O(k).
     """
     last_owner, last_member = _0, _0
     for i in range(owners_k.size):
@@ -154,14 +156,14 @@ def _add(
                 state[_TALLY, _NEED_ROWS] = rows.shape[0] + min(n_late - t, bucket_of.size)
                 enough = False
                 break
-        touched_k[n_touched] = owner
+        touched_o[n_touched] = owner
         n_touched += rows[row, _PENDING] == _0
         rows[row, _PENDING] += _1
 
     if enough:
         state[_WANTED] = 0
         for t in range(n_touched):
-            row = bucket_of[touched_k[t]]
+            row = bucket_of[touched_o[t]]
             state[_WANTED, _class_for(rows[row, _COUNT] + rows[row, _PENDING])] += 1
         lacking, wanted = 0, 0
         for c in range(_CLASSES):
@@ -175,10 +177,10 @@ def _add(
 
     if not enough or not commit:
         for t in range(n_touched):
-            row = bucket_of[touched_k[t]]
+            row = bucket_of[touched_o[t]]
             rows[row, _PENDING] = _0
             if rows[row, _CAPACITY] == _0:
-                _release_row(bucket_of, rows, state, touched_k[t])
+                _release_row(bucket_of, rows, state, touched_o[t])
         t = 0
         for i in range(owners_k.size):
             if t < n_late and late_k[t] == i:
@@ -188,7 +190,7 @@ def _add(
         return enough
 
     for t in range(n_touched):
-        row = bucket_of[touched_k[t]]
+        row = bucket_of[touched_o[t]]
         count = rows[row, _COUNT]
         size_class = _class_for(count + rows[row, _PENDING])
         old, start = rows[row, _START], _take_block(pool, state, size_class)
@@ -427,9 +429,11 @@ class Buckets:
         return self._bucket_of, self._position, self._rows, self._pool, self._state
 
     def _place(self, owners_k: Indices, members_k: Indices, commit: bool) -> None:
-        late_k, touched_k = np.empty((2, owners_k.size), np.uint32)
-        while not _add(*self._arrays, owners_k, members_k, commit, late_k, touched_k):
+        late_k = np.empty(owners_k.size, np.uint32)
+        touched_o = np.empty(min(owners_k.size, self._bucket_of.size + 1), np.uint32)
+        while not _add(*self._arrays, owners_k, members_k, commit, late_k, touched_o):
             self._grow()
+            touched_o = np.empty(min(owners_k.size, self._bucket_of.size + 1), np.uint32)
 
     def _grow(self) -> None:
         """Grow whatever `_add` found too small."""

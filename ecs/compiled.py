@@ -91,10 +91,10 @@ def column(typing_context, address, code, width, number, n_columns):  # type: ig
 @njit
 def element(j: int, width: int) -> int:
     """The index `j` into a vector of `width`, negative from its end, or IndexError."""
-    place = j | 0  # i8 whatever integer it was; no float passes
+    place = j | 0  # i8 whatever integer it was, even u8; no float passes
     if place < 0:
         place += width
-    if place < 0 or place >= width:
+    if j >= width or place < 0:
         raise IndexError("a vector field was indexed outside its width")
     return place
 
@@ -227,7 +227,11 @@ WORDS: dict[str, Any] = {
     "nearest": _to_integer("nearest", "llvm.roundeven"),
     "f4": np.float32,
     "f8": np.float64,
-    **{f"{k}{b}": _to_integer(f"{k}{b}", None, from_dtype(np.dtype(f"{k}{b}"))) for k in "iu" for b in (1, 2, 4, 8)},
+    **{
+        f"{k}{b}": _to_integer(f"{k}{b}", None, from_dtype(np.dtype(f"{k}{b}")))
+        for k in "iu"
+        for b in (1, 2, 4, 8)
+    },
     "math": math,
     "np": np,
 }

@@ -55,7 +55,7 @@ class _EdgeBatch:
         except BaseException:
             self.store.text.truncate(held)
             raise
-        source, target = (np.broadcast_to(self.values[f], self.k) for f in unique)
+        source, target = (np.array(np.broadcast_to(self.values[f], self.k)) for f in unique)
         index = self.store.pairs[self.cls]
         self.known, self.new = index.table.claim(index.keys(source, target))
 

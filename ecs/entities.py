@@ -56,7 +56,8 @@ def _resolve(
     """row_k, table_k <- where ids_k live. Returns (place of the first dead id or -1, all in one
     table, rows strictly ascending)."""
     together, ascending = True, True
-    first, before = np.uint64(0), np.int64(-1)
+    first: Any = np.uint64(0)
+    before: Any = np.int64(-1)
     for j in range(ids_k.size):
         index = ids_k[j] & np.uint64(0xFFFFFFFF)
         if index >= n_slots:
@@ -260,7 +261,7 @@ def as_ids(ids: Any, what: str = "ids") -> Ids:
     """
     array = np.asarray(ids)
     if array.dtype == np.uint64 and array.ndim == 1:
-        return array
+        return plain(array)
     if array.ndim == 0:
         array = array.reshape(1)
     if array.ndim != 1:
@@ -275,3 +276,9 @@ def as_ids(ids: Any, what: str = "ids") -> Ids:
     elif array.dtype.kind != "u":
         raise ColumnTypeError(f"{what} must be unsigned 64-bit ids; got {array.dtype.name}")
     return array.astype(np.uint64)
+
+
+def plain(ids: Ids) -> Ids:
+    """The ids contiguous and writable, copied where they are not: every other form of array would
+    cost numba one more compilation of each kernel."""
+    return ids if ids.flags.c_contiguous and ids.flags.writeable else np.array(ids)

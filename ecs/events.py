@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .component import Schema, given_fields, require_fields, schema
-from .entities import EntityIndex
+from .entities import EntityIndex, plain
 from .errors import ColumnShapeError, DeadEntityError, UnknownComponentError
 from .table import Array
 from .text import TextPool
@@ -70,7 +70,7 @@ class EventQueue:
                 else:
                     column = default_of(field, text)
                 if field.kind == "entity":
-                    flat = np.ascontiguousarray(column).reshape(-1)
+                    flat = plain(column.reshape(-1))
                     bad = entities.first_dead(flat, nobody=True)
                     if bad >= 0:
                         why = entities.obituary(int(flat[bad]), bad, flat.size)

@@ -56,7 +56,8 @@ class PairIndex:
                     f"{self.schema.name} pairs need as many sources as targets; got "
                     f"{source.size:,} and {target.size:,}"
                 )
-            source, target = np.broadcast_arrays(source, target)
+            n = max(source.size, target.size)
+            source, target = (np.full(n, x[0]) if x.size == 1 else x for x in (source, target))
         for name, ids in ((self.schema.unique[0], source), (self.schema.unique[1], target)):
             bad = self._store.entities.first_dead(ids)
             if bad >= 0:

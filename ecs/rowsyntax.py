@@ -348,9 +348,7 @@ class Rows:
             if name in self.parameters:
                 return self._field(node, name, owner.attr, context, index)
         done = "assigned to" if isinstance(context, ast.Store) else "read"
-        self.fail(
-            node, f"`{ast.unparse(node)}` cannot be {done}; use parameter.field or .field[j]"
-        )
+        self.fail(node, f"`{ast.unparse(node)}` cannot be {done}; use parameter.field or .field[j]")
 
     def _field(
         self,

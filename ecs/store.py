@@ -23,7 +23,7 @@ from .bundle import Bundle, with_required
 from .cascade import closure
 from .changes import Changes
 from .component import Schema, schema
-from .entities import EntityIndex, Ids
+from .entities import EntityIndex, Ids, plain
 from .errors import (
     ComponentMissingError,
     ComponentPresentError,
@@ -270,7 +270,7 @@ class Store:
 
     def _check_living(self, field: Field, value: Array) -> None:
         ids = value.reshape(-1)
-        bad = self.entities.first_dead(np.ascontiguousarray(ids), nobody=True)
+        bad = self.entities.first_dead(plain(ids), nobody=True)
         if bad >= 0:
             raise DeadEntityError(
                 f"{field}: {self.entities.obituary(int(ids[bad]), bad, ids.size)}"
