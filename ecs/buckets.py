@@ -1,19 +1,21 @@
 """The reverse index of one reference field: for any owner, the entity indices of its members.
 
 Owners and members are entity indices (u4). All members lie in one `pool`, each owner's in a block
-of its own there: its bucket. `rows[bucket_of[owner]]` says where the block starts, how many of
-its places are filled and its size class; a block of class c has 2 << c places. `position[member]`
-is the member's place inside its block, so moving a block leaves it right.
+of its own there: its bucket. `rows[bucket_of[owner]]` is the bucket's [start, count, capacity,
+pending]; a block of size class c has 2 << c places. `position[member]` is the member's place
+inside its block, so moving a block leaves it right.
 
 Invariants: a member is in one bucket at most; `pool[start + position[member]] == member`; an owner
 has a bucket (bucket_of > 0) exactly while it has members; the blocks of buckets and the free ones
 cover pool[1:top] without overlap; a free block's first place holds the start of the next free one
-of its class, a free row's start the next free row; 0 ends both lists, as it is no block's start
-and no bucket's row. The order inside a bucket is not kept.
-Cost: per change one scattered access to its owner's row, its position and its block, whatever
-the number of members. Blocks double when full and the pool grows by half, both amortised; a pool
-more than 8 times what its members and buckets need is packed. 20 to 40 bytes a member in small
-buckets, 10 to 16 in large ones.
+of its class, a free row's start the next free row; 0 ends both lists, for no block starts there
+and row 0, all zeros, is that of the owners without a bucket; between calls `pending` is 0. The
+order inside a bucket is not kept.
+Cost: per change one scattered access to its owner's row, its position and its block, whatever the
+number of members: with 10,000 owners, 1 % of 1M members are added in 1.5 times and discarded in
+1.9 times what a bare loop of the same writes takes, 1M are built in 3 to 10 ms. Blocks double
+when full, the pool grows by half and is packed when more than 8 times too large, all amortised.
+12 bytes a member where owners have a hundred each, 36 where they have one.
 """
 
 from __future__ import annotations
@@ -412,6 +414,11 @@ class Buckets:
         """
         owners_m = np.flatnonzero(self._bucket_of).astype(np.uint32)
         return (owners_m, *self.members(owners_m, sort))
+
+    def shrink(self) -> None:
+        """Give back the places that no block needs. O(owners ever held + members)."""
+        self._repool(1 + 2 * len(self), trim=True)
+        self._pool = self._pool[: self._state[_TALLY, _TOP]].copy()
 
     def check(self) -> None:
         """Raise InvariantError, saying which, if an invariant is broken. O(size)."""

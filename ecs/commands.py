@@ -129,6 +129,10 @@ class Commands:
             why = entities.obituary(int(ids[bad]), bad, ids.size)
             raise DeadEntityError(f"commands.{name} by {self.owner}: {why}")
 
+    def clear(self) -> None:
+        """Forget every queued change."""
+        self._queue.clear()
+
     def apply(self) -> int:
         """Make every queued change. Returns how many commands there were.
 

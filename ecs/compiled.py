@@ -58,7 +58,7 @@ from .rowcode import RowSource
 # -- columns in numba -----------------------------------------------------------------------
 
 
-class Column(types.Type):  # type: ignore[misc]
+class Column(types.Type):
     """numba's type of the `number`-th of `n_columns` raw columns. f2 is read and given as f4."""
 
     def __init__(self, code: str, width: int, number: int, n_columns: int) -> None:
@@ -69,7 +69,7 @@ class Column(types.Type):  # type: ignore[misc]
 
 
 @register_model(Column)
-class _ColumnModel(models.PrimitiveModel):  # type: ignore[misc]
+class _ColumnModel(models.PrimitiveModel):
     def __init__(self, manager: Any, column: Column) -> None:
         half = column.stored == types.float16
         element = ir.HalfType() if half else manager[column.stored].get_data_type()
@@ -100,14 +100,14 @@ def element(j: int, width: int) -> int:
 
 
 @infer_global(operator.getitem)
-class _GetItem(AbstractTemplate):  # type: ignore[misc]
+class _GetItem(AbstractTemplate):
     def generic(self, arguments: Any, keywords: Any) -> Any:
         kind = arguments[0]
         return signature(kind.value, *arguments) if isinstance(kind, Column) else None
 
 
 @infer_global(operator.setitem)
-class _SetItem(AbstractTemplate):  # type: ignore[misc]
+class _SetItem(AbstractTemplate):
     def generic(self, arguments: Any, keywords: Any) -> Any:
         is_column = isinstance(arguments[0], Column) and isinstance(
             arguments[2], types.Number | types.Boolean
@@ -115,8 +115,8 @@ class _SetItem(AbstractTemplate):  # type: ignore[misc]
         return signature(types.none, *arguments) if is_column else None
 
 
-@lower_builtin(operator.getitem, Column, types.Integer)  # type: ignore[untyped-decorator]
-@lower_builtin(operator.getitem, Column, types.BaseTuple)  # type: ignore[untyped-decorator]
+@lower_builtin(operator.getitem, Column, types.Integer)
+@lower_builtin(operator.getitem, Column, types.BaseTuple)
 def _load(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
     kind, place = signature.args
     value = builder.load(_address(context, builder, kind, place, *arguments))
@@ -126,8 +126,8 @@ def _load(context, builder, signature, arguments):  # type: ignore[no-untyped-de
     return context.data_model_manager[kind.stored].from_data(builder, value)
 
 
-@lower_builtin(operator.setitem, Column, types.Integer, types.Any)  # type: ignore[untyped-decorator]
-@lower_builtin(operator.setitem, Column, types.BaseTuple, types.Any)  # type: ignore[untyped-decorator]
+@lower_builtin(operator.setitem, Column, types.Integer, types.Any)
+@lower_builtin(operator.setitem, Column, types.BaseTuple, types.Any)
 def _store(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
     kind, place, given = signature.args
     value = arguments[2]
@@ -264,7 +264,8 @@ def compile_rows(rows: RowSource) -> Dispatcher:
     known["__name__"] = __name__
     exec(compile(rows.source, file, "exec"), known)
     known["loop"].__qualname__ = name
-    return njit(**options)(known["loop"])
+    loop: Dispatcher = njit(**options)(known["loop"])
+    return loop
 
 
 @cache
@@ -300,12 +301,12 @@ def kernels_folder() -> Path:
     one that others can write could hand us their code.
     """
     given, shared = os.environ.get("POPULACE_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")
-    base = Path(given) if given else Path(shared or "~/.cache").expanduser() / "populace"
-    folder = base / "kernels"
     try:
+        base = Path(given) if given else Path(shared or "~/.cache").expanduser() / "populace"
+        folder = base / "kernels"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         tempfile.TemporaryFile(dir=folder).close()
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: no home
         return _passing_folder()
     return folder
 

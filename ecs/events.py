@@ -20,20 +20,18 @@ from .table import Array
 from .text import TextPool
 from .values import default_of, prepare
 
-_BATCHES: dict[type, type] = {}
-
 
 def _batch_class(cls: type) -> type:
     """The class of what readers get: an instance of the event class whose fields are columns."""
-    made = _BATCHES.get(cls)
+    made: type | None = cls.__dict__.get("__populace_batch__")
     if made is None:
 
         def length(self: Any) -> int:
             return int(self.__dict__["_n"])
 
-        made = _BATCHES[cls] = type(
-            cls.__name__, (cls,), {"__len__": length, "__doc__": cls.__doc__}
-        )
+        namespace = {"__len__": length, "__doc__": cls.__doc__}
+        made = type(cls.__name__, (cls,), namespace)
+        type.__setattr__(cls, "__populace_batch__", made)
     return made
 
 

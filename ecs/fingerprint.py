@@ -44,7 +44,7 @@ def fingerprint(function: Dispatcher) -> str | None:
         return None
 
 
-def uncached(function: Dispatcher, clones: dict[int, Any] | None = None) -> Dispatcher:
+def uncached(function: Any, clones: dict[int, Any] | None = None) -> Any:
     """The same numba function, and its callees, compiled from source as it is now."""
     clones = {} if clones is None else clones
     if id(function) in clones:
@@ -91,7 +91,7 @@ def _with(holder: Any, path: tuple[str, ...], value: Any) -> Any:
     return proxy
 
 
-def _options(function: Dispatcher) -> dict[str, Any]:
+def _options(function: Any) -> dict[str, Any]:
     return {**function.targetoptions, "locals": dict(function.locals)}
 
 
@@ -133,7 +133,7 @@ def _resolve(function: Any, path: tuple[str, ...]) -> tuple[Any, tuple[str, ...]
     return value, path
 
 
-def _of_dispatcher(function: Dispatcher, seen: dict[int, int]) -> str:
+def _of_dispatcher(function: Any, seen: dict[int, int]) -> str:
     if id(function) in seen:
         return f"function {seen[id(function)]} again"
     seen[id(function)] = len(seen)
@@ -181,15 +181,16 @@ def _of(value: Any, seen: dict[int, int]) -> str:
     elif isinstance(value, Mapping):
         return f"map({', '.join(sorted(f'{k!r}: {_of(v, seen)}' for k, v in value.items()))})"
     elif isinstance(value, enum.EnumMeta):
-        members = {name: member.value for name, member in value.__members__.items()}
-        return f"{value.__qualname__} {_of(members, seen)}"
+        members = [f"{name} = {_of(value[name], seen)}" for name in value.__members__]
+        return f"{value.__qualname__} {members}"
     elif isinstance(value, numba.types.Type):
         return f"type {value!r}"
     elif isinstance(value, pytypes.ModuleType):
         return f"module {value.__name__}"
     elif isinstance(value, np.ufunc):
-        if getattr(np, value.__name__, None) is value:
-            return f"ufunc {value.__name__}"
+        name = str(getattr(value, "__name__", ""))
+        if getattr(np, name, None) is value:
+            return f"ufunc {name}"
     elif hasattr(value, "__qualname__"):
         module = str(getattr(value, "__module__", None) or "builtins")
         if module.partition(".")[0] in _FOLLOWED_BY_VERSION:

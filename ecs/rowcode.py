@@ -16,8 +16,9 @@ split); the digest covers the source and all that its numba functions reach.
 Meaning: numba's, which is numpy's except that literals are i8 and f8. f4 with f4 is f4; f4 with a
 literal, a scalar argument or an i4 or wider is f8, rounded once when stored; `f4(...)` keeps f4.
 f2 is read as f4. u8 with a non-negative integer literal stays u8 (numba alone would turn to f8 and
-lose bits). Division by zero gives inf or nan, integer division by zero 0. An index that is not
-known to lie within a vector is checked, and raises IndexError amid the rows.
+lose bits). Division by zero gives inf or nan, integer division by zero 0. Shifts count modulo 64.
+A float made or stored as an integer is cut towards zero and held within its range, NaN gives 0.
+An index not known to lie within a vector is checked, and raises IndexError amid the rows.
 
 Cost: about 1 ms a function, once.
 """
@@ -135,7 +136,7 @@ def _parse(function: Callable[..., None]) -> tuple[ast.FunctionDef, tuple[str, i
     if code.co_name == "<lambda>":
         raise KernelError(f"{where}: a lambda cannot be a row function; write it with def")
     try:
-        lines, _ = inspect.getsourcelines(function)
+        lines, _ = inspect.getsourcelines(code)
         indented = lines[0][:1].isspace()  # below a condition the source may stay as it is
         tree = ast.parse("".join((["if True:\n"] if indented else []) + lines))
     except (OSError, SyntaxError, IndexError):
@@ -157,8 +158,13 @@ def _parse(function: Callable[..., None]) -> tuple[ast.FunctionDef, tuple[str, i
 def _source(function: Callable[..., None], rows: Rows, columns: tuple[RowColumn, ...]) -> str:
     """The text of a module with the function `loop`."""
     pointers, counts, table, row = rows.pointers, rows.counts, rows.table, rows.row
+    width = len(columns)
     names = [rows.columns[column.parameter, column.field] for column in columns]
-    described = [f"{c.dtype.str[1:]!r}, {c.width}, {k}" for k, c in enumerate(columns)]
+    written = [name for name, column in zip(names, columns, strict=True) if column.writes]
+    described = [
+        f"{name} = column({pointers}[{table}, {k}], {c.dtype.str[1:]!r}, {c.width}, {k}, {width})"
+        for k, (name, c) in enumerate(zip(names, columns, strict=True))
+    ]
     signature = ", ".join([pointers, counts, *rows.scalars.values()])
     body = "\n".join(ast.unparse(ast.fix_missing_locations(statement)) for statement in rows.body)
     return "\n".join(
@@ -166,18 +172,14 @@ def _source(function: Callable[..., None], rows: Rows, columns: tuple[RowColumn,
             f"# The row function {function.__qualname__} of {function.__module__} as one loop.",
             "# Written by populace for numba; a cache, may be deleted at any time.",
             "#",
-            f"# {pointers}: (n_tables, {len(columns)}) i8 addresses. {counts}: (n_tables,) i8 rows.",
-            "# column(address, dtype, width, number, n_columns); no two share memory. Written: "
-            + (", ".join(n for n, c in zip(names, columns, strict=True) if c.writes) or "none")
-            + ".",
+            f"# {pointers}: (n_tables, {width}) i8 addresses; {counts}: (n_tables,) i8 rows.",
+            "# column(address, dtype, width, number, n_columns): no two columns share memory.",
+            f"# Written: {', '.join(written) or 'none'}.",
             "",
             "",
             f"def loop({signature}):",
             f"    for {table} in range({counts}.shape[0]):",
-            *(
-                f"        {name} = column({pointers}[{table}, {k}], {text}, {len(columns)})"
-                for k, (name, text) in enumerate(zip(names, described, strict=True))
-            ),
+            *(f"        {line}" for line in described),
             f"        for {row} in range({counts}[{table}]):",
             textwrap.indent(body, " " * 12),
             "",

@@ -4,8 +4,8 @@
 that whoever hashes the source sees its value. `check_assigned` makes sure that no local is read
 before it has a value: in one loop over all rows it would still hold what the row before left there.
 
-u8 marks: numba turns u8 with an i8 into f8 and loses the low bits of large ids. So expressions known
-to be u8 are marked, and an integer literal beside one is written as u8.
+u8 marks: numba turns u8 with an i8 into f8 and loses the low bits of large ids. So expressions
+known to be u8 are marked, and an integer literal beside one is written as u8.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ BUILTINS = {"abs", "bool", "divmod", "float", "int", "len", "max", "min", "pow",
 TYPES = {"i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"}
 # Names that the compiled loop gives a meaning of its own: see `compiled.WORDS`.
 WORDS = {"ceil", "column", "element", "floor", "nearest", "trunc", *TYPES}
-KEEPS_U8 = (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.Mod)
-KEEPS_U8 += (ast.BitAnd, ast.BitOr, ast.BitXor, ast.LShift, ast.RShift)
+_ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.Mod)
+KEEPS_U8 = (*_ARITHMETIC, ast.BitAnd, ast.BitOr, ast.BitXor, ast.LShift, ast.RShift)
 
 Fail = Callable[[ast.AST, str], NoReturn]
 
@@ -34,12 +34,12 @@ class RefusedError(Exception):
     """A name or number that has no place in a row function, and why."""
 
 
-def lookup(function: Callable[..., None], path: str) -> Any:
+def lookup(function: Any, path: str) -> Any:
     """The object that a dotted name means inside `function`, as of now."""
     root, *attributes = path.split(".")
-    scope = function.__globals__  # type: ignore[attr-defined]
-    names = function.__code__.co_freevars  # type: ignore[attr-defined]
-    cells = dict(zip(names, function.__closure__ or (), strict=True))  # type: ignore[attr-defined]
+    scope = function.__globals__
+    names = function.__code__.co_freevars
+    cells = dict(zip(names, function.__closure__ or (), strict=True))
     try:
         if root in cells:
             value = cells[root].cell_contents
@@ -92,8 +92,8 @@ def literal(value: Any) -> ast.expr:
         kind = number_type(type(value))
         if kind not in TYPES:
             raise RefusedError(f"{value!r} has no type that rows can compute with")
-        number = literal(value.item())
-        return mark(ast.Call(ast.Name(kind, ast.Load()), [number], []), kind == "u8")
+        plain = literal(value.item())
+        return mark(ast.Call(ast.Name(kind, ast.Load()), [plain], []), kind == "u8")
     if isinstance(value, bool | np.bool):
         return ast.Constant(bool(value))
     if not isinstance(value, int | float | np.int64):

@@ -154,6 +154,8 @@ class Rows:
 
     def _AugAssign(self, node: ast.AugAssign) -> list[ast.stmt]:
         target, value = self._target(node.target), self._value(node.value)
+        if isinstance(node.op, ast.LShift | ast.RShift):
+            value = self._shift_count(node, target, value)
         if is_u8(target) and isinstance(node.op, KEEPS_U8):
             value = as_u8(value)
         if isinstance(node.target, ast.Name):
@@ -251,9 +253,23 @@ class Rows:
     def _BinOp(self, node: ast.BinOp) -> ast.expr:
         left, right = self._value(node.left), self._value(node.right)
         keeps = isinstance(node.op, KEEPS_U8)
+        if isinstance(node.op, ast.LShift | ast.RShift):
+            right = self._shift_count(node, left, right)
         if keeps and (is_u8(left) or is_u8(right)):
             left, right = as_u8(left), as_u8(right)
         return mark(ast.BinOp(left, node.op, right), keeps and is_u8(left) and is_u8(right))
+
+    def _shift_count(self, node: ast.AST, left: ast.expr, count: ast.expr) -> ast.expr:
+        """Modulo 64: beyond that the processor's vector and scalar shifts differ."""
+        value = integer(count)
+        if value is None:
+            low = ast.BinOp(count, ast.BitAnd(), ast.Constant(63))
+            return (
+                mark(ast.Call(ast.Name("u8", ast.Load()), [low], []), True) if is_u8(left) else low
+            )
+        if not 0 <= value < 64:
+            self.fail(node, f"a shift by {value} bits; 0 to 63 are possible")
+        return count
 
     def _BoolOp(self, node: ast.BoolOp) -> ast.expr:
         decides = isinstance(node.op, ast.Or)

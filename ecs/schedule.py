@@ -44,6 +44,11 @@ class _Sink:
         """Hold events back until the stage ends."""
         self.emitted.append(value)
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self.commands.clear()
+        self.emitted.clear()
+
 
 @dataclass(slots=True)
 class Entry:
@@ -77,7 +82,7 @@ class Schedule:
         self.entries: dict[str, Entry] = {}
         self._stages: dict[str, list[list[Entry]]] | None = None
         self._pool: ThreadPoolExecutor | None = None
-        self._spreading = False
+        self._spreading = 0  # the thread that spreads a stage
 
     # -- registration --------------------------------------------------------------------------
 
@@ -179,11 +184,11 @@ class Schedule:
         world = self.world
         if len(due) > 1 and self._worth_threads(due):
             with world.store.lock("a stage of systems"):
-                self._spreading = True
+                self._spreading = threading.get_ident()
                 try:
                     self.spread([(self._run_entry, (entry,)) for entry in due])
                 finally:
-                    self._spreading = False
+                    self._spreading = 0
         else:
             for entry in due:
                 self._run_entry(entry)
@@ -195,7 +200,7 @@ class Schedule:
     def spread(self, calls: list[tuple[Callable[..., object], tuple[Any, ...]]]) -> None:
         """Make independent calls on the world's threads and wait for them all; one after the other
         where a stage is spread already. Raises the first error in the order given."""
-        if self._spreading and threading.current_thread() is not threading.main_thread():
+        if self._spreading not in (0, threading.get_ident()):
             for call, arguments in calls:
                 call(*arguments)
             return
@@ -239,6 +244,7 @@ class Schedule:
         try:
             tables, rows = entry.bound.run(entry.sink)
         except Exception as error:
+            entry.sink.clear()  # what a failed system queued does not happen
             error.add_note(f"in system {entry.name}, step {world.clock.tick}")
             raise
         finally:

@@ -27,8 +27,6 @@ from .fields import Field
 from .table import Table
 from .values import prepare
 
-_VIEWS: dict[type, type] = {}
-
 
 class _ColumnAccess:
     """One field of a view class."""
@@ -102,7 +100,7 @@ def _stale(view: Any) -> NoReturn:
 
 def view_class(component: type) -> type:
     """The view class of a component, made once."""
-    made = _VIEWS.get(component)
+    made: type | None = component.__dict__.get("__populace_view__")
     if made is None:
         shape = schema(component)
         namespace: dict[str, Any] = {f.name: _ColumnAccess(f) for f in shape.fields}
@@ -110,7 +108,8 @@ def view_class(component: type) -> type:
         namespace["__doc__"] = component.__doc__
         namespace["__len__"] = _ViewBase.__len__
         namespace["__repr__"] = _ViewBase.__repr__
-        made = _VIEWS[component] = type(shape.name, (_ViewBase, component), namespace)
+        made = type(shape.name, (_ViewBase, component), namespace)
+        type.__setattr__(component, "__populace_view__", made)
     return made
 
 

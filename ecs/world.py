@@ -44,9 +44,10 @@ R = TypeVar("R")
 class World:
     """Entities, components, systems, resources and events: one society.
 
-    seed: of every random draw. threads: how many may run non-conflicting systems and row kernels;
-    results do not depend on it. debug: verify every invariant after each structural change and
-    each system (slow); None reads POPULACE_DEBUG. phases: of the schedule, in order.
+    seed: of every random draw. threads: how many may run non-conflicting systems and row kernels,
+    from `parallel_rows` rows on (an attribute); results depend on neither. debug: verify every
+    invariant after each structural change and each system (slow); None reads POPULACE_DEBUG.
+    phases: of the schedule, in order.
 
     >>> from populace import World, component, f4
     >>> @component
