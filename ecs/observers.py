@@ -3,7 +3,7 @@
 "add" fires after entities have gained a component (spawn or add), "remove" before they lose it
 (remove or despawn), "despawn" before entities that have it are despawned. A callback gets the
 world and the ids (k,) u8, once for each batch and component, in the order of registration. It may
-read everything and queue commands (applied when the outer change is done), but not change
+read everything and queue `world.commands` (applied at the next sync point), but not change
 structure itself.
 """
 

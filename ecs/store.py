@@ -255,10 +255,7 @@ class Store:
         for component, given in bundle.items():
             for field in schema(component).fields:
                 if field.name in given:
-                    value = prepare(field, given[field.name], n, self.text, what)
-                    if field.kind == "entity":
-                        self._check_living(field, value)
-                    values[field] = value
+                    values[field] = self.prepare_field(field, given[field.name], n, what)
                 elif defaults:
                     default = self._defaults.get(field)
                     if default is None:
@@ -268,13 +265,16 @@ class Store:
                     values[field] = default
         return values
 
-    def _check_living(self, field: Field, value: Array) -> None:
-        ids = value.reshape(-1)
-        bad = self.entities.first_dead(plain(ids), nobody=True)
-        if bad >= 0:
-            raise DeadEntityError(
-                f"{field}: {self.entities.obituary(int(ids[bad]), bad, ids.size)}"
-            )
+    def prepare_field(self, field: Field, value: Any, n: int, what: str) -> Array:
+        """One checked value: as `values.prepare`, and references name the living."""
+        array = prepare(field, value, n, self.text, what)
+        if field.kind == "entity":
+            ids = plain(array.reshape(-1))
+            bad = self.entities.first_dead(ids, nobody=True)
+            if bad >= 0:
+                why = self.entities.obituary(int(ids[bad]), bad, ids.size)
+                raise DeadEntityError(f"{field}: {why}")
+        return array
 
     def _new_keys(self, made: Schema, values: Values, n: int) -> npt.NDArray[np.uint64]:
         source, target = (np.broadcast_to(values[f], n) for f in made.unique)

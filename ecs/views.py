@@ -25,7 +25,6 @@ from .component import schema
 from .errors import ColumnValueError, QueryError, StaleViewError
 from .fields import Field
 from .table import Table
-from .values import prepare
 
 
 class _ColumnAccess:
@@ -60,7 +59,7 @@ class _ColumnAccess:
         column = table.live(view._first + field.number)
         if value is column:
             return  # an in-place operation such as `view.x += 1` has written already
-        column[...] = prepare(field, value, table.n, table.store.text)
+        column[...] = table.store.prepare_field(field, value, table.n, "row of the table")
 
 
 class _ViewBase:
