@@ -47,6 +47,7 @@ from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaError
+from numba.core.registry import cpu_target
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, register_model
 from numba.np.numpy_support import from_dtype
@@ -246,6 +247,12 @@ def compile_rows(rows: RowSource) -> Dispatcher:
     contiguous column aligned for its dtype; counts: (n_tables,) i8 rows; scalars: numbers, in the
     order of `rows.scalars`. Both arrays C-contiguous. Releases the GIL. Nothing is checked.
     """
+    halves = [f"{c.parameter}.{c.field}" for c in rows.columns if c.dtype == np.float16]
+    if halves and not converts_halves():
+        raise KernelError(
+            f"{rows.origin}: {halves[0]} is f2, which this processor cannot turn into f4 and back "
+            "(x86 without F16C); use an f4 field"
+        )
     options = {"nogil": True, "error_model": "numpy", "cache": rows.cacheable}
     helpers = dict(rows.helpers)
     digest = hashlib.sha256(f"{rows.digest} {_versions()}".encode()).hexdigest()
@@ -266,6 +273,12 @@ def compile_rows(rows: RowSource) -> Dispatcher:
     known["loop"].__qualname__ = name
     loop: Dispatcher = njit(**options)(known["loop"])
     return loop
+
+
+def converts_halves() -> bool:
+    """Whether machine code for f2 needs no library routine, which LLVM would die for."""
+    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return not triple.startswith(("x86", "i686")) or "+f16c" in features
 
 
 @cache

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from .bundle import Bundle, count_rows, read_bundle, with_required
 from .component import schema
-from .entities import Ids
+from .entities import INDEX_BITS, INDEX_MASK, Ids
 from .errors import MissingFieldError
 from .fields import Field
 
@@ -23,14 +23,15 @@ Made = tuple[Ids, npt.NDArray[np.bool_]]
 def ensure(world: World, pair: Any, values: tuple[Any, ...]) -> Made:
     """See `World.ensure`."""
     batch = _EdgeBatch(world, pair, values, "ensure")
-    return batch.finish(batch.first_new())
+    first = batch.first_new()
+    return batch.finish(first, first)
 
 
 def upsert(world: World, pair: Any, values: tuple[Any, ...]) -> Made:
     """See `World.upsert`."""
     batch = _EdgeBatch(world, pair, values, "upsert")
     batch.update_known()
-    return batch.finish(batch.last_new())
+    return batch.finish(batch.last_new(), batch.first_new())
 
 
 class _EdgeBatch:
@@ -83,18 +84,22 @@ class _EdgeBatch:
         rows = np.flatnonzero(self.known)
         if not fields or not rows.size:
             return
-        ids, back = np.unique(self.known[rows][::-1], return_index=True)
-        picked = rows[::-1][back]
-        self.store.set(self.store.locate(ids), self._bundle(fields, picked), self.doing)
+        # Sorted by edge, then row: the end of each run is an edge and its last row.
+        key = (self.known[rows] << INDEX_BITS) | rows.astype(np.uint64)
+        key.sort()
+        last = np.append(key[1:] >> INDEX_BITS != key[:-1] >> INDEX_BITS, True)
+        picked = (key[last] & INDEX_MASK).astype(np.intp)
+        batch = self.store.locate(self.known[picked])
+        self.store.set(batch, self._bundle(fields, picked), self.doing)
 
-    def finish(self, rows: npt.NDArray[np.intp]) -> Made:
-        """Spawn the new pairs from these rows."""
+    def finish(self, rows: npt.NDArray[np.intp], first: npt.NDArray[np.intp]) -> Made:
+        """Spawn the new pairs from these rows; `first` are those of their first appearance."""
         ids, created = self.known, np.zeros(self.k, np.bool_)
         if rows.size:
-            created[self.first_new()] = True
+            created[first] = True
             bundle = {cls: dict[str, Any]() for cls in self.bundle}
             bundle.update(self._bundle(list(self.values), rows))
-            born = self.store.spawn(bundle, rows.size, self.doing)
+            born = self.store.spawn(bundle, rows.size, self.doing, new_pairs=self.cls)
             absent = self.new >= 0
             ids[absent] = born[self.new[absent]]
         return ids, created

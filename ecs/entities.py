@@ -225,8 +225,8 @@ class EntityIndex:
 
     def rows_of(self, index_k: Rows) -> tuple[Rows, Rows]:
         """(rows, table numbers) of living slots."""
-        slots = self.slots[index_k]
-        return slots[:, 0].astype(np.uint32), slots[:, 1].astype(np.uint32)
+        rows, tables = (self.slots[:, word].take(index_k).astype(np.uint32) for word in (0, 1))
+        return rows, tables
 
     def ids_of(self, index_k: Rows) -> Ids:
         """The ids of living slots."""

@@ -276,7 +276,9 @@ class Store:
                 raise DeadEntityError(f"{field}: {why}")
         return array
 
-    def _new_keys(self, made: Schema, values: Values, n: int) -> npt.NDArray[np.uint64]:
+    def _new_keys(
+        self, made: Schema, values: Values, n: int, known_new: bool = False
+    ) -> npt.NDArray[np.uint64]:
         source, target = (np.broadcast_to(values[f], n) for f in made.unique)
         for field, ids in zip(made.unique, (source, target), strict=True):
             if n and not ids.all():
@@ -285,19 +287,22 @@ class Store:
                     f"{int(np.argmin(ids)):,}); both ends of an edge are living entities"
                 )
         keys = pair_keys(source, target)
-        self.pairs[made.cls].refuse_known(keys)
+        if not known_new:
+            self.pairs[made.cls].refuse_known(keys)
         return keys
 
     # -- operations --------------------------------------------------------------------------
 
-    def spawn(self, bundle: Bundle, n: int, doing: str = "spawn") -> Ids:
-        """n new entities with these components."""
+    def spawn(
+        self, bundle: Bundle, n: int, doing: str = "spawn", new_pairs: type | None = None
+    ) -> Ids:
+        """n new entities with these components. new_pairs: whose pairs are known to be new."""
         self.guard(doing)
         with self._checking():
             whole = with_required(bundle, doing)
             values = self.prepare(whole, n, "spawned row")
             archetype = self.archetype(self.mask(whole))
-            keys = [(s, self._new_keys(s, values, n)) for s in archetype.pairs]
+            keys = [(s, self._new_keys(s, values, n, s.cls is new_pairs)) for s in archetype.pairs]
             table = archetype.table
             begin, end = table.n, table.n + n
             buffers, capacity = table.room(n)
