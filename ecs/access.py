@@ -119,7 +119,7 @@ def read_signature(function: Callable[..., Any], names: dict[str, Any]) -> tuple
     where = f"system {function.__name__}"
     try:
         hints = inspect.get_annotations(function, locals=names, eval_str=True)
-    except NameError as error:
+    except Exception as error:  # an annotation is the user's code
         raise SystemSignatureError(f"{where}: {error} in an annotation") from error
     found = []
     for name, parameter in inspect.signature(function).parameters.items():

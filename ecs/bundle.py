@@ -107,9 +107,9 @@ def with_required(bundle: Bundle, doing: str, present: Collection[type] = ()) ->
 
 
 def count_rows(n: int | None, bundle: Bundle) -> int:
-    """How many rows to spawn: n, or what the first array says.
+    """How many rows to spawn: n, or what the first array says, or one.
 
-    Raises ColumnShapeError where nothing says it, or n is no count.
+    Raises ColumnShapeError where n is no count.
     """
     if n is not None:
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:

@@ -94,13 +94,25 @@ class Commands:
 
     def upsert(self, pair: Any, *values: Any) -> None:
         """Queue an upsert, as `World.upsert`."""
-        parts = [_copy_value(v) for v in (pair, *values)]
-        self._queue.append(("upsert", lambda: _drop(self._world.upsert(*parts))))
+        self._values("upsert", (pair, *values), self._world.upsert)
 
     def ensure(self, pair: Any, *values: Any) -> None:
         """Queue an ensure, as `World.ensure`."""
-        parts = [_copy_value(v) for v in (pair, *values)]
-        self._queue.append(("ensure", lambda: _drop(self._world.ensure(*parts))))
+        self._values("ensure", (pair, *values), self._world.ensure)
+
+    def emit(self, events: Any) -> None:
+        """Queue a batch of events: it appears when the commands are applied."""
+        self._values("emit", (events,), self._world.emit)
+
+    def _values(self, name: str, values: tuple[Any, ...], act: Callable[..., object]) -> None:
+        parts = [
+            v if isinstance(v, type) else (type(v), _copy_fields(given_fields(v))) for v in values
+        ]
+
+        def run() -> None:
+            act(*(p if isinstance(p, type) else p[0](**_fill_fields(p[1])) for p in parts))
+
+        self._queue.append((name, run))
 
     def _on(
         self, name: str, ids: Any, bundle: Bundle | None, act: Callable[[Any, Any], object]
@@ -151,31 +163,20 @@ class Commands:
         return done
 
 
-def _drop(_: object) -> None:
-    return None
+def _copy_fields(given: dict[str, Any]) -> dict[str, Any]:
+    return {k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in given.items()}
 
 
-def _copy_value(value: Any) -> Any:
-    if isinstance(value, type):
-        return value
-    given = {
-        k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in given_fields(value).items()
-    }
-    return type(value)(**given)
+def _fill_fields(given: dict[str, Any]) -> dict[str, Any]:
+    return {k: v.ids if isinstance(v, Pending) else v for k, v in given.items()}
 
 
 def _copied(bundle: Bundle) -> Bundle:
-    return {
-        cls: {k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in given.items()}
-        for cls, given in bundle.items()
-    }
+    return {cls: _copy_fields(given) for cls, given in bundle.items()}
 
 
 def _filled(bundle: Bundle) -> Bundle:
-    return {
-        cls: {k: v.ids if isinstance(v, Pending) else v for k, v in given.items()}
-        for cls, given in bundle.items()
-    }
+    return {cls: _fill_fields(given) for cls, given in bundle.items()}
 
 
 def _resolved_sizes(bundle: Bundle) -> Bundle:

@@ -159,7 +159,7 @@ def _build(
         )
     try:
         annotations = inspect.get_annotations(cls, locals=dict(namespace), eval_str=True)
-    except NameError as error:
+    except Exception as error:  # an annotation is the user's code
         raise ComponentDefinitionError(f"component {name}: {error} in an annotation") from error
     fields = []
     for number, (field_name, annotation) in enumerate(annotations.items()):
@@ -181,7 +181,9 @@ def _build(
     if unannotated:
         raise ComponentDefinitionError(f"{name}.{unannotated[0]} = field(...) has no annotation")
     for needed in requires:
-        schema(needed)
+        found = getattr(needed, "__populace__", None)
+        if not isinstance(found, Schema) or found.is_event:
+            raise ComponentDefinitionError(f"{name} requires {needed!r}, which is not a component")
     made_schema = Schema(
         cls=cls,
         name=name,

@@ -22,15 +22,17 @@ Made = tuple[Ids, npt.NDArray[np.bool_]]
 
 def ensure(world: World, pair: Any, values: tuple[Any, ...]) -> Made:
     """See `World.ensure`."""
-    batch = _EdgeBatch(world, pair, values, "ensure")
+    with world.store.checking():
+        batch = _EdgeBatch(world, pair, values, "ensure")
     first = batch.first_new()
     return batch.finish(first, first)
 
 
 def upsert(world: World, pair: Any, values: tuple[Any, ...]) -> Made:
     """See `World.upsert`."""
-    batch = _EdgeBatch(world, pair, values, "upsert")
-    batch.update_known()
+    with world.store.checking():
+        batch = _EdgeBatch(world, pair, values, "upsert")
+        batch.update_known()
     return batch.finish(batch.last_new(), batch.first_new())
 
 
@@ -49,13 +51,8 @@ class _EdgeBatch:
                 f"{doing} needs both ends of {self.cls.__name__}; give {absent[0]}"
             )
         self.k = count_rows(None, self.bundle)
-        held = len(self.store.text)
-        try:
-            with_required(self.bundle, doing)
-            self.values: Values = self.store.prepare(self.bundle, self.k, "pair", defaults=False)
-        except BaseException:
-            self.store.text.truncate(held)
-            raise
+        with_required(self.bundle, doing)
+        self.values: Values = self.store.prepare(self.bundle, self.k, "pair", defaults=False)
         source, target = (np.array(np.broadcast_to(self.values[f], self.k)) for f in unique)
         index = self.store.pairs[self.cls]
         self.known, self.new = index.table.claim(index.keys(source, target))

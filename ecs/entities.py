@@ -77,6 +77,13 @@ def _resolve(
 
 
 @njit(cache=True, nogil=True)
+def _rows_of(slots: Any, index_k: Rows, row_k: Rows) -> None:
+    """row_k <- the rows of slots that are alive."""
+    for j in range(index_k.size):
+        row_k[j] = slots[index_k[j], 0] & np.uint64(0xFFFFFFFF)
+
+
+@njit(cache=True, nogil=True)
 def _first_dead(slots: Any, n_slots: int, ids_k: Ids, nobody: bool) -> int:
     """The place of the first id that is not alive (0 passes when `nobody`), or -1."""
     for j in range(ids_k.size):
@@ -223,10 +230,11 @@ class EntityIndex:
         """The place of the first id that is not alive, or -1; `nobody` lets 0 pass."""
         return int(_first_dead(self.slots, self.n_slots, ids_k, nobody))
 
-    def rows_of(self, index_k: Rows) -> tuple[Rows, Rows]:
-        """(rows, table numbers) of living slots."""
-        rows, tables = (self.slots[:, word].take(index_k).astype(np.uint32) for word in (0, 1))
-        return rows, tables
+    def rows_of(self, index_k: Rows) -> Rows:
+        """The rows of living slots."""
+        row_k = np.empty(index_k.size, np.uint32)
+        _rows_of(self.slots, index_k, row_k)
+        return row_k
 
     def ids_of(self, index_k: Rows) -> Ids:
         """The ids of living slots."""

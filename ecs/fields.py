@@ -263,6 +263,11 @@ def _check_rules(made: Field) -> None:
         raise wrong(
             f"on_despawn is {made.on_despawn!r}; allowed are 'despawn', 'null', 'forbid', 'keep'"
         )
+    if made.index and made.on_despawn == "keep":
+        raise wrong(
+            "an indexed reference cannot keep naming the dead; on_despawn is 'null', 'despawn' or "
+            "'forbid'"
+        )
     if made.on_despawn != "keep" and not made.index:
         raise wrong(f"on_despawn={made.on_despawn!r} needs an Entity field with index=True")
     if made.derived and (made.default is not ABSENT or made.index):

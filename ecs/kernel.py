@@ -80,19 +80,19 @@ class KernelSystem(System):
                 )
         return rows
 
-    def bind(self, world: World) -> KernelRun:
-        """The kernel as `world` runs it."""
-        return KernelRun(self, world)
+    def bind(self, world: World, name: str = "") -> KernelRun:
+        """The kernel as `world` runs it; `.run()` runs it at once, without a schedule."""
+        return KernelRun(self, world, name)
 
 
 class KernelRun(BoundSystem):
     """A kernel in one world: the addresses of all its columns, worked out after each structural
     change, and one call."""
 
-    def __init__(self, system: KernelSystem, world: World) -> None:
+    def __init__(self, system: KernelSystem, world: World, name: str = "") -> None:
         from .compiled import RowLoop, compile_rows
 
-        super().__init__(system, world)
+        super().__init__(system, world, name)
         self.query = query_of(world, system.parameters)
         self.queries.append(self.query)
         rows, of = system.rows, {p.name: p.of for p in system.parameters}

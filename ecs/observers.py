@@ -12,12 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from .component import schema
 from .entities import Ids
 from .errors import QueryError
 
 Kind = Literal["add", "remove", "despawn"]
 Callback = Callable[[Any, Ids], object]
+Change = tuple[tuple[type, ...], Ids]  # components, and the ids of one table that gain or lose them
 
 
 class Observer:
@@ -53,8 +56,15 @@ class Observers:
         self.held.setdefault((kind, component), []).append(made)
         return made
 
-    def watching(self, kind: Kind, components: tuple[type, ...]) -> list[Observer]:
-        """Who is to be told that these components changed, in order of component."""
-        if not self.held:
-            return []
-        return [o for c in components for o in self.held.get((kind, c), ())]
+    def calls(self, kind: Kind, changes: list[Change]) -> list[tuple[Observer, Ids]]:
+        """Who is to be told what, each once: in the order of components, then of registration."""
+        told: dict[type, list[Ids]] = {}
+        for components, ids in changes:
+            for component in components:
+                if self.held.get((kind, component)):
+                    told.setdefault(component, []).append(ids)
+        return [
+            (observer, np.concatenate(parts))
+            for component, parts in told.items()
+            for observer in self.held[kind, component]
+        ]

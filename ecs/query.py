@@ -21,7 +21,12 @@ import numpy.typing as npt
 from .bundle import read_bundle
 from .component import schema
 from .entities import Ids
-from .errors import ComponentMissingError, QueryError, StaleViewError
+from .errors import (
+    ComponentMissingError,
+    DuplicateComponentError,
+    QueryError,
+    StaleViewError,
+)
 from .fields import Field
 from .store import Batch, Group, Store
 from .table import Archetype, Array, Table
@@ -80,6 +85,7 @@ class _Rows:
 
         Raises ComponentMissingError where a row has no such component.
         """
+        check_field(field, "gather")
         columns = []
         for group in self._batch().groups:
             if field not in group.table.archetype.place:
@@ -261,8 +267,19 @@ def _bool_mask(mask: Any, n: int) -> npt.NDArray[np.bool_]:
 
 
 def component_tuple(components: Any) -> tuple[type, ...]:
-    """One component class or a tuple of them, each checked."""
+    """One component class or a tuple of them, each checked.
+
+    Raises UnknownComponentError, DuplicateComponentError.
+    """
     parts = components if isinstance(components, (tuple, list)) else (components,)
-    for part in parts:
-        schema(part)
+    for place, part in enumerate(parts):
+        made = schema(part)
+        if part in parts[:place]:
+            raise DuplicateComponentError(f"{made.name} is named twice; once will do")
     return tuple(parts)
+
+
+def check_field(field: Any, doing: str) -> None:
+    """Raise QueryError for anything but a field of a component."""
+    if not isinstance(field, Field):
+        raise QueryError(f"{doing} takes a field, as Position.x, got {field!r}")

@@ -180,7 +180,6 @@ class Rows:
         name, steps, before = node.target.id, self._value(node.iter), dict(self._below)
         target, end = self._target(node.target), range_end(steps)
         self._note_u8(name, False)
-        self._below.pop(name, None)
         if end is not None and not any(name in stored_names(inner) for inner in node.body):
             self._below[name] = end
         body, orelse = self._loop(node)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,7 @@ class _Sink:
 class Entry:
     """One registered system."""
 
+    name: str
     system: System
     bound: BoundSystem
     sink: _Sink
@@ -63,12 +64,6 @@ class Entry:
     every: int | None
     fixed_step: int | None
     run_if: Any
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        """Unique in the schedule."""
-        return self.system.name
 
 
 class Schedule:
@@ -95,15 +90,17 @@ class Schedule:
                 f"system {system.name}: phase {phase!r} is unknown; this world has "
                 f"{', '.join(self.phases)}"
             )
-        if system.name in self.entries:
+        name = rules.get("name") or system.name
+        if name in self.entries:
             raise ScheduleError(
-                f"a system {system.name!r} is registered already; give one of them "
-                f"@system(name=...)"
+                f"a system {name!r} is registered already; give one of them "
+                f"add_system(..., name=...)"
             )
         entry = Entry(
+            name=name,
             system=system,
-            bound=system.bind(self.world),
-            sink=_Sink(self.world, system.name),
+            bound=system.bind(self.world, name),
+            sink=_Sink(self.world, name),
             phase=phase,
             before=_names(rules.get("before", ())),
             after=_names(rules.get("after", ())),
@@ -111,13 +108,13 @@ class Schedule:
             fixed_step=rules.get("fixed_step"),
             run_if=rules.get("run_if"),
         )
-        self.entries[system.name] = entry
+        self.entries[name] = entry
         try:
             self._stages = None
             if not (entry.before | entry.after) - self.entries.keys():
                 self.stages()
         except ScheduleError:
-            del self.entries[system.name]
+            del self.entries[name]
             self._stages = None
             raise
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,13 +35,13 @@ from .errors import (
     StructuralChangeError,
 )
 from .fields import NOBODY, Field
-from .observers import Observers
+from .observers import Change, Kind, Observers
 from .pairs import PairIndex, pair_keys
 from .references import ReferenceIndex
 from .rows import Rows, copy_rows
 from .table import Archetype, Array, BufferPool, Table, move_plan
 from .text import TextPool
-from .values import default_of, prepare
+from .values import default_of, list_of, prepare
 
 if TYPE_CHECKING:
     from .world import World
@@ -226,22 +227,19 @@ class Store:
             self.locked = before
 
     @contextmanager
-    def _checking(self) -> Iterator[None]:
+    def checking(self) -> Iterator[int]:
         """The half of an operation that may fail: takes back the strings it interned."""
         held = len(self.text)
         try:
-            yield
+            yield held
         except BaseException:
             self.text.truncate(held)
             raise
 
-    def _notify(self, kind: Any, components: tuple[type, ...], batches: Iterable[Ids]) -> None:
-        told = self.observers.watching(kind, components)
-        if told:
-            for ids in batches:
-                for observer in told:
-                    with self.lock(f"an observer of {observer.component.__name__}"):
-                        observer.callback(self.world, ids)
+    def _notify(self, kind: Kind, changes: list[Change]) -> None:
+        for observer, ids in self.observers.calls(kind, changes):
+            with self.lock(f"an observer of {observer.component.__name__}"):
+                observer.callback(self.world, ids)
 
     def _changed(self) -> None:
         if self.world.debug:
@@ -251,6 +249,7 @@ class Store:
 
     def prepare(self, bundle: Bundle, n: int, what: str, defaults: bool = True) -> Values:
         """Checked values of every given field, and the defaults of the others if asked."""
+        self._intern_by_row(bundle, n)
         values: Values = {}
         for component, given in bundle.items():
             for field in schema(component).fields:
@@ -264,6 +263,20 @@ class Store:
                             self._defaults[field] = default
                     values[field] = default
         return values
+
+    def _intern_by_row(self, bundle: Bundle, n: int) -> None:
+        """Give new strings their codes row by row, not field by field, so that codes do not depend
+        on how a batch is split. What is no column of strings is left to `prepare`."""
+        columns: list[list[str]] = []
+        for component, given in bundle.items():
+            for field in schema(component).fields:
+                if field.kind == "text" and field.name in given:
+                    value = given[field.name]
+                    column = [value] * n if isinstance(value, str) else list_of(value)
+                    if len(column) == n and set(map(type, column)) <= {str, np.str_}:
+                        columns.append(column)
+        if len(columns) > 1:
+            self.text.intern(chain.from_iterable(zip(*columns, strict=True)))
 
     def prepare_field(self, field: Field, value: Any, n: int, what: str) -> Array:
         """One checked value: as `values.prepare`, and references name the living."""
@@ -298,7 +311,7 @@ class Store:
     ) -> Ids:
         """n new entities with these components. new_pairs: whose pairs are known to be new."""
         self.guard(doing)
-        with self._checking():
+        with self.checking() as held:
             whole = with_required(bundle, doing)
             values = self.prepare(whole, n, "spawned row")
             archetype = self.archetype(self.mask(whole))
@@ -309,8 +322,9 @@ class Store:
             self.entities.reserve(n)
             for field in archetype.fields:
                 buffers[archetype.place[field]][begin:end] = values[field]
-        if not n:
-            return np.empty(0, np.uint64)
+            if not n:
+                self.text.truncate(held)
+                return np.empty(0, np.uint64)
         table.settle_in(buffers, capacity)
         ids = buffers[0][begin:end]
         self.entities.allocate(ids, table.number, begin)
@@ -319,7 +333,8 @@ class Store:
         self._gained(table, begin, end, archetype.components, keys)
         born = self.pool.lend_ids(n)
         born[:] = ids
-        self._notify("add", archetype.components, (born,))
+        if self.observers.held:
+            self._notify("add", [(archetype.components, born)])
         self._changed()
         return born
 
@@ -342,7 +357,7 @@ class Store:
         self.guard(doing)
         if not bundle:
             return
-        with self._checking():
+        with self.checking():
             given = self.mask(bundle)
             for group in batch.groups:
                 self._refuse_present(group, given, doing)
@@ -355,7 +370,7 @@ class Store:
             extra = self.mask(whole)
             moves = [(g, self.archetype(g.table.archetype.mask | extra)) for g in batch.groups]
             self._make_room(moves)
-        told = []
+        told: list[Change] = []
         for group, target in moves:
             plan = move_plan(group.table.archetype, target)
             new = {
@@ -367,8 +382,7 @@ class Store:
                 told.append((plan.fresh_components, group.ids.copy()))
             table, begin, end = self._move(group, target, new)
             self._gained(table, begin, end, plan.fresh_components, made_keys)
-        for components, ids in told:
-            self._notify("add", components, (ids,))
+        self._notify("add", told)
         self._changed()
 
     def _refuse_present(self, group: Group, mask: int, doing: str) -> None:
@@ -404,8 +418,8 @@ class Store:
                     )
         moves = [(g, self.archetype(g.table.archetype.mask & ~gone)) for g in batch.groups]
         self._make_room(moves)
-        for group, _ in moves:
-            self._notify("remove", components, (group.ids.copy(),) if self.observers.held else ())
+        if self.observers.held:
+            self._notify("remove", [(components, group.ids) for group, _ in moves])
         for group, target in moves:
             self._lost(group, components)
             self._move(group, target, {})
@@ -471,6 +485,8 @@ class Store:
         spare = dict(zip(source.keys, old, strict=True))
         for key in target.keys:
             kept[key] = spare.pop(key) if key in spare else self.pool.take(key, table.capacity)
+        held = table.handed or b""
+        out = [key for key, flag in zip(source.keys, held, strict=False) if flag and key in kept]
         table.touch()
         empty.touch()
         unused = [*spare.values(), *empty.buffers]
@@ -478,6 +494,9 @@ class Store:
         spare.clear()
         table.adopt(target, [kept[key] for key in target.keys], table.capacity)
         empty.adopt(source, [self.pool.take(key, 0) for key in source.keys], 0)
+        if table.handed is not None:
+            for key in out:  # somebody still holds a part of it
+                table.handed[target.place[key]] = 1
         target.table, source.table = table, empty
         while unused:
             buffer = unused.pop()
@@ -489,7 +508,7 @@ class Store:
     def set(self, batch: Batch, bundle: Bundle, doing: str = "set") -> None:
         """Change the given fields of every entity of the batch."""
         self.guard(doing)
-        with self._checking():
+        with self.checking():
             for group in batch.groups:
                 self._refuse_missing(group, bundle, doing)
             for component in bundle:
@@ -525,10 +544,9 @@ class Store:
             return 0
         batch, cleared = closure(self, batch, doing)
         if self.observers.held:
-            for group in batch.groups:
-                ids, parts = group.ids.copy(), group.table.archetype.components
-                self._notify("remove", parts, (ids,))
-                self._notify("despawn", parts, (ids,))
+            ending = [(group.table.archetype.components, group.ids) for group in batch.groups]
+            self._notify("remove", ending)
+            self._notify("despawn", ending)
         for field, members in cleared:
             for group in self.locate(members).groups:
                 self._redirect(group, field, np.zeros((), np.uint64))

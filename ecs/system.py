@@ -64,6 +64,7 @@ class System:
                 f"system {self.name}: Rows[...] beside Read, Write or Id leaves open how often it "
                 f"is called; put them all into Rows[...]"
             )
+        _refuse_twice(self.name, self.parameters)
         if self.access.exclusive and len(self.parameters) > 1:
             raise SystemSignatureError(
                 f"system {self.name}: World is everything; take no other parameter beside it"
@@ -76,16 +77,17 @@ class System:
     def __repr__(self) -> str:
         return f"<System {self.name}>"
 
-    def bind(self, world: World) -> BoundSystem:
-        """The system as `world` runs it."""
-        return TableSystem(self, world) if self.per_table else SingleSystem(self, world)
+    def bind(self, world: World, name: str = "") -> BoundSystem:
+        """The system as `world` runs it, under its own name or another."""
+        bound = TableSystem if self.per_table else SingleSystem
+        return bound(self, world, name)
 
 
 class BoundSystem(ABC):
     """One system in one world. `run` returns (tables visited, rows visited)."""
 
-    def __init__(self, system: System, world: World) -> None:
-        self.system, self.world = system, world
+    def __init__(self, system: System, world: World, name: str = "") -> None:
+        self.system, self.world, self.name = system, world, name or system.name
         self.queries: list[Query] = []
         self.readers: dict[str, EventReader] = {
             p.name: world.event_queues.queue(p.of).reader()
@@ -115,7 +117,7 @@ class BoundSystem(ABC):
         if role == "commands":
             return sink.commands
         if role == "rng":
-            return Rng(world.seed, self.system.name, world.clock.now)
+            return Rng(world.seed, self.name, world.clock.now)
         if role == "world":
             return world
         return None
@@ -127,8 +129,8 @@ class TableSystem(BoundSystem):
     The views of all tables are made anew only after a structural change somewhere in the world.
     """
 
-    def __init__(self, system: System, world: World) -> None:
-        super().__init__(system, world)
+    def __init__(self, system: System, world: World, name: str = "") -> None:
+        super().__init__(system, world, name)
         self.query = query_of(world, system.parameters)
         self.queries.append(self.query)
         order = [*self.query.fetch, *self.query.optional]
@@ -173,8 +175,8 @@ class TableSystem(BoundSystem):
 class SingleSystem(BoundSystem):
     """Called once a run; `Rows` parameters are queries."""
 
-    def __init__(self, system: System, world: World) -> None:
-        super().__init__(system, world)
+    def __init__(self, system: System, world: World, name: str = "") -> None:
+        super().__init__(system, world, name)
         self._rows = {
             p.name: query_of(world, p.parts) for p in system.parameters if p.role == "rows"
         }
@@ -190,6 +192,17 @@ class SingleSystem(BoundSystem):
         return len(self.queries), self.rows()
 
 
+def _refuse_twice(name: str, parts: tuple[Parameter, ...]) -> None:
+    taken = [p.of for p in parts if p.role.endswith(("read", "write"))]
+    for of in taken:
+        if taken.count(of) > 1:
+            raise SystemSignatureError(
+                f"system {name} takes {of.__name__} twice; one Write[{of.__name__}] reads as well"
+            )
+    for part in parts:
+        _refuse_twice(name, part.parts if part.role == "rows" else ())
+
+
 def query_of(world: World, parts: tuple[Parameter, ...]) -> Query:
     """The query that a signature describes; only what it writes is writable."""
 
@@ -197,9 +210,6 @@ def query_of(world: World, parts: tuple[Parameter, ...]) -> Query:
         return tuple(p.of for p in parts if p.role in roles)
 
     fetch, optional = classes("read", "write"), classes("optional_read", "optional_write")
-    twice = {c.__name__ for c in (*fetch, *optional) if (*fetch, *optional).count(c) > 1}
-    if twice:
-        raise SystemSignatureError(f"{', '.join(twice)} is taken twice; Write[C] reads as well")
     return Query(
         world,
         fetch,

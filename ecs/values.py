@@ -10,6 +10,7 @@ Cost: one pass to check floats and ranged fields (their minimum and maximum), no
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -79,6 +80,8 @@ def check_column(field: Field, column: Array) -> None:
 
 
 def _convert(field: Field, value: Any, text: TextPool) -> Array:
+    if isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "UO":
+        value = value.item()
     if field.kind == "text":
         return _text(field, value, text)
     if field.kind == "enum":
@@ -87,11 +90,16 @@ def _convert(field: Field, value: Any, text: TextPool) -> Array:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:
         raise ColumnShapeError(f"{field} got a ragged or unreadable sequence: {error}") from error
-    if array.dtype == field.dtype:
-        return array
-    if array.size == 0 and isinstance(value, (list, tuple)):
-        return array.astype(field.dtype)
-    return _cast(field, array)
+    if array.shape == (0,) and isinstance(value, (list, tuple)):
+        return np.empty((0, *field.shape), field.dtype)
+    return array if array.dtype == field.dtype else _cast(field, array)
+
+
+def list_of(value: Any) -> list[Any]:
+    """A sequence as a list; [] for what is none."""
+    if isinstance(value, np.ndarray):
+        return value.tolist() if value.ndim else []
+    return list(value) if isinstance(value, (list, tuple)) else []
 
 
 def _cast(field: Field, array: Array) -> Array:
@@ -99,14 +107,10 @@ def _cast(field: Field, array: Array) -> Array:
     if target == "f" and source in "fiu":
         with np.errstate(over="ignore"):
             cast = array.astype(field.dtype)
-        if (
-            field.finite
-            and source == "f"
-            and not np.array_equal(np.isfinite(cast), np.isfinite(array))
-        ):
-            raise ColumnValueError(
-                f"{field} is {field.dtype.name}: a value of {_extreme(array)} overflows it"
-            )
+        overflown = np.isinf(cast) & (np.isfinite(array) if source == "f" else True)
+        if overflown.any():
+            place, bad = _first(array, overflown)
+            raise ColumnValueError(f"{field} is {field.dtype.name}: {bad}{place} overflows it")
         return cast
     if target in "iu" and source in "iu":
         limits = np.iinfo(field.dtype)
@@ -123,11 +127,6 @@ def _cast(field: Field, array: Array) -> Array:
         f"{'' if array.dtype.kind != 'O' else ' (a sequence of mixed Python objects)'}; convert it "
         f"first if that is what you mean"
     )
-
-
-def _extreme(array: Array) -> float:
-    finite = array[np.isfinite(array)]
-    return float(finite[np.argmax(np.abs(finite))]) if finite.size else float("nan")
 
 
 def _text(field: Field, value: Any, text: TextPool) -> Array:
@@ -158,15 +157,20 @@ def _text(field: Field, value: Any, text: TextPool) -> Array:
 def _enum(field: Field, value: Any) -> Array:
     choices = field.choices
     assert choices is not None
-    names = {choice.name.lower(): int(choice) for choice in choices}
+    members = {name: int(choice) for name, choice in choices.__members__.items()}
+    folded = Counter(name.lower() for name in members)
+    names = {name.lower(): c for name, c in members.items() if folded[name.lower()] == 1} | members
 
     def code(one: Any) -> Any:
         if isinstance(one, enum.Enum) and not isinstance(one, choices):
             raise ColumnTypeError(f"{field} takes {choices.__name__}, got {one!r}")
         if isinstance(one, str):
-            if one.lower() not in names:
-                raise ColumnValueError(f"{field} has no choice {one!r}; it has {', '.join(names)}")
-            return names[one.lower()]
+            found = names.get(one, names.get(one.lower()))
+            if found is None:
+                raise ColumnValueError(
+                    f"{field} has no choice {one!r}; it has {', '.join(members)}"
+                )
+            return found
         return one
 
     if isinstance(value, (str, enum.Enum)):
@@ -195,7 +199,9 @@ def _check_values(field: Field, array: Array) -> None:
     checked = field.dtype.kind == "f" and field.finite
     if field.range is None and (not checked or _surely_finite(array)):
         return
-    low, high = (array.min(), array.max()) if checked else (np.nanmin(array), np.nanmax(array))
+    # NaN comes through minimum and maximum, and not through fmin and fmax.
+    least, most = (np.minimum, np.maximum) if checked else (np.fmin, np.fmax)
+    low, high = least.reduce(array, axis=None), most.reduce(array, axis=None)
     if checked and not (np.isfinite(low) and np.isfinite(high)):
         place, bad = _first(array, ~np.isfinite(array))
         raise ColumnValueError(

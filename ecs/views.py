@@ -59,7 +59,8 @@ class _ColumnAccess:
         column = table.live(view._first + field.number)
         if value is column:
             return  # an in-place operation such as `view.x += 1` has written already
-        column[...] = table.store.prepare_field(field, value, table.n, "row of the table")
+        with table.store.checking():
+            column[...] = table.store.prepare_field(field, value, table.n, "row of the table")
 
 
 class _ViewBase:

@@ -6,7 +6,6 @@ doors stand side by side, with the checks of what a caller gives and the documen
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from time import perf_counter_ns
@@ -20,6 +19,7 @@ from .check import check
 from .clock import Clock
 from .commands import Commands
 from .component import schema
+from .digest import digest
 from .edges import ensure, upsert
 from .entities import Ids, as_ids
 from .errors import ComponentMissingError, QueryError, ScheduleError, SystemSignatureError
@@ -28,7 +28,7 @@ from .fields import Field
 from .inspection import Row, describe, memory
 from .observers import Callback, Kind, Observer
 from .pairs import PairIndex
-from .query import Query, component_tuple
+from .query import Query, check_field, component_tuple
 from .references import ReferenceIndex
 from .resources import Resources
 from .schedule import DEFAULT_PHASES, Schedule
@@ -172,6 +172,7 @@ class World:
 
         Raises DeadEntityError, ComponentMissingError.
         """
+        check_field(field, "get")
         asked = as_ids(ids)
         rows, tables, _, _ = self.store.entities.resolve(asked)
         found = np.empty((asked.size, *field.shape), field.dtype)
@@ -314,7 +315,8 @@ class World:
         Cost: a sort and one gather of every column.
         """
         self.store.guard("cluster")
-        if not isinstance(field, Field) or field.width:
+        check_field(field, "cluster")
+        if field.width:
             raise QueryError(f"cluster sorts by a field that has one value a row, got {field!r}")
         for archetype in self.store.archetypes:
             table = archetype.table
@@ -325,7 +327,7 @@ class World:
                 if field.kind == "entity":
                     key = (column << np.uint64(32)) | index
                     key.sort()
-                    order = self.store.entities.rows_of(key.astype(np.uint32))[0]
+                    order = self.store.entities.rows_of(key.astype(np.uint32))
                 else:
                     order = np.lexsort((index, column)).astype(np.uint32)
                 table.permute(order)
@@ -458,18 +460,6 @@ class World:
         return memory(self.store)
 
     def digest(self) -> str:
-        """SHA-256 of all persisted state in canonical order (by id): equal for equal worlds,
-        whatever the row order, threads or capacity."""
-        total = hashlib.sha256()
-        for component in sorted(self.store.numbers, key=lambda c: (c.__module__, c.__qualname__)):
-            query = self.query(with_=component)
-            ids = query.ids()
-            order = np.argsort(ids)
-            total.update(component.__qualname__.encode())
-            total.update(ids[order].tobytes())
-            for field in schema(component).persisted:
-                total.update(query.gather(field)[order].tobytes())
-        total.update("\0".join(self.text.strings).encode())
-        total.update(self.store.entities.free_indices().tobytes())
-        total.update(f"{self.clock!r} {self.seed}".encode())
-        return total.hexdigest()
+        """SHA-256 of all persisted state in canonical order: equal for equal worlds, whatever the
+        row order, threads or capacity. Cost: O(all rows) and a sort a component."""
+        return digest(self)
