@@ -19,6 +19,7 @@ from .errors import (
     RequiredComponentError,
     UnknownComponentError,
 )
+from .values import rows_of
 
 Bundle = dict[type, dict[str, Any]]
 
@@ -117,10 +118,7 @@ def count_rows(n: int | None, bundle: Bundle) -> int:
         return int(n)
     for cls, given in bundle.items():
         for field in schema(cls).fields:
-            value = given.get(field.name)
-            if value is None or isinstance(value, str):
-                continue
-            shape = np.shape(value)
-            if len(shape) > len(field.shape):
-                return int(shape[0])
+            rows = rows_of(field, given.get(field.name))
+            if rows is not None:
+                return rows
     return 1

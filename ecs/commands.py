@@ -18,6 +18,7 @@ from .bundle import Bundle, count_rows, read_bundle
 from .component import given_fields, schema
 from .entities import Ids, as_ids
 from .errors import ColumnShapeError, DeadEntityError
+from .values import rows_of
 
 if TYPE_CHECKING:
     from .world import World
@@ -191,11 +192,7 @@ def _resolved_sizes(bundle: Bundle) -> Bundle:
 def _rows_given(bundle: Bundle, name: str, cls: type) -> int | None:
     """How many rows a given value has, None for one that broadcasts."""
     value = bundle[cls][name]
-    if isinstance(value, Pending):
-        return value.n
-    field = next(f for f in schema(cls).fields if f.name == name)
-    shape = () if isinstance(value, str) else np.shape(value)
-    return int(shape[0]) if len(shape) > len(field.shape) else None
+    return value.n if isinstance(value, Pending) else rows_of(getattr(cls, name), value)
 
 
 def _check_lengths(doing: str, bundle: Bundle, n: int) -> None:

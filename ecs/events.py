@@ -18,7 +18,7 @@ from .entities import EntityIndex, plain
 from .errors import ColumnShapeError, DeadEntityError, UnknownComponentError
 from .table import Array
 from .text import TextPool
-from .values import default_of, prepare
+from .values import default_of, prepare, rows_of
 
 
 def _batch_class(cls: type) -> type:
@@ -49,13 +49,8 @@ class EventQueue:
         """Append one batch, checked like a spawn. Returns how many events it holds."""
         given = given_fields(value)
         require_fields(self.schema, given, "emit")
-        sizes = {
-            f.name: np.shape(given[f.name])[0]
-            for f in self.schema.fields
-            if f.name in given
-            and not isinstance(given[f.name], str)
-            and len(np.shape(given[f.name])) > len(f.shape)
-        }
+        rows = {f.name: rows_of(f, given.get(f.name)) for f in self.schema.fields}
+        sizes = {name: n for name, n in rows.items() if n is not None}
         if len(set(sizes.values())) > 1:
             raise ColumnShapeError(f"{self.schema.name} got columns of different lengths: {sizes}")
         n = next(iter(sizes.values()), 1)

@@ -103,22 +103,31 @@ class KernelRun(BoundSystem):
         self._scalars = [(of[s.parameter], s.attribute) for s in rows.scalars]
         self._loop = RowLoop(compile_rows(rows), len(rows.scalars), rows.origin)
         self._store = world.store
-        self._structure = -1
+        self._seen = -1
+        self._known: dict[int, tuple[int, npt.NDArray[np.int64]]] = {}
         self._parts: list[Part] = []
         self._tracked: list[tuple[Table, type]] = []
         self._visited = (0, 0)
 
     def _look(self) -> None:
         world, tables = self.world, self.query.tables()
-        places = [[t.archetype.place[key] for key in self._keys] for t in tables]
-        raw = [t.raw[columns] for t, columns in zip(tables, places, strict=True)]
-        n = np.array([t.n for t in tables], np.int64)
-        total = int(n.sum())
+        raw = [self._columns(table) for table in tables]
+        counts = np.array([t.n for t in tables], np.int64)
+        total = int(counts.sum())
         n_parts = world.threads if total >= world.parallel_rows else 1
-        self._parts = split(raw, n, n_parts)
+        self._parts = split(raw, counts, n_parts)
         self._tracked = [(t, c) for t in tables for c in self._written & {*t.archetype.tracked}]
         self._visited = (len(tables), total)
-        self._structure = world.store.structure
+        self._seen = self.query.filter.version
+
+    def _columns(self, table: Table) -> npt.NDArray[np.int64]:
+        """Address and bytes a row of the columns that the loop takes, (c, 2)."""
+        known = self._known.get(table.number)
+        if known is None or known[0] != table.version:
+            place = table.archetype.place
+            found = table.raw.take([place[key] for key in self._keys], axis=0)
+            known = self._known[table.number] = (table.version, found)
+        return known[1]
 
     def _read_scalars(self) -> list[Any]:
         get = self.world.resources.get
@@ -126,7 +135,8 @@ class KernelRun(BoundSystem):
 
     def run(self, sink: Sink | None = None) -> tuple[int, int]:
         """Visit every row of every matching table."""
-        if self._structure != self._store.structure:
+        self.query.tables()
+        if self._seen != self.query.filter.version:
             self._look()
         for table, component in self._tracked:
             self._store.changes.opened(table, component, None)
@@ -146,8 +156,10 @@ def split(raw: list[npt.NDArray[np.int64]], n: npt.NDArray[np.int64], n_parts: i
     """
     if not raw:
         return []
-    addresses = np.stack([columns[:, 0] for columns in raw])
-    sizes = np.stack([columns[:, 1] for columns in raw])
+    columns = np.array(raw)
+    addresses, sizes = columns[:, :, 0], columns[:, :, 1]
+    if n_parts == 1:
+        return [(np.ascontiguousarray(addresses), n)] if len(addresses) else []
     starts = np.concatenate([[0], np.cumsum(n)])
     bounds = np.linspace(0, starts[-1], n_parts + 1).astype(np.int64)
     parts = []

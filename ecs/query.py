@@ -39,14 +39,31 @@ Mask = npt.NDArray[np.bool_] | Callable[..., Any]
 
 
 class Filter:
-    """With, without and any, as bit masks; the archetypes that match, kept up to date."""
+    """With, without and any, as bit masks; the archetypes that match, and their tables with rows.
 
-    __slots__ = ("_archetypes", "_seen", "any", "store", "with_", "without")
+    Invariant: `stale` is True from any structural change of a matching table until `tables` is
+    asked again; `version` counts how often the answer was worked out anew.
+    """
+
+    __slots__ = (
+        "_archetypes",
+        "_seen",
+        "_tables",
+        "any",
+        "stale",
+        "store",
+        "version",
+        "with_",
+        "without",
+    )
 
     def __init__(self, store: Store, with_: int, without: int, any_: int) -> None:
         self.store, self.with_, self.without, self.any = store, with_, without, any_
         self._archetypes: list[Archetype] = []
+        self._tables: list[Table] = []
         self._seen = 0
+        self.stale = True
+        self.version = 0
 
     def matches(self, mask: int) -> bool:
         """Whether an archetype's mask passes."""
@@ -58,14 +75,23 @@ class Filter:
         """All that match, oldest first, empty ones included."""
         every = self.store.archetypes
         if self._seen < len(every):
-            new = every[self._seen :]
-            self._archetypes += [a for a in new if self.matches(a.mask)]
+            for archetype in every[self._seen :]:
+                if self.matches(archetype.mask):
+                    self._archetypes.append(archetype)
+                    archetype.watchers.append(self)
+                    self.stale = True
             self._seen = len(every)
         return self._archetypes
 
     def tables(self) -> list[Table]:
         """Those with rows."""
-        return [a.table for a in self.archetypes() if a.table.n]
+        if self.stale or self._seen < len(self.store.archetypes):
+            archetypes = self.archetypes()
+            if self.stale:
+                self._tables = [a.table for a in archetypes if a.table.n]
+                self.version += 1
+                self.stale = False
+        return self._tables
 
 
 class _Rows:
@@ -148,6 +174,8 @@ class Query(_Rows):
             (c, view_maker(c, writable is None or c in writable), c in optional)
             for c in (*fetch, *optional)
         ]
+        self._entries: list[tuple[Table, int, Any]] = []
+        self._entries_of = 0
 
     def tables(self) -> list[Table]:
         """The matching tables that have rows."""
@@ -161,24 +189,33 @@ class Query(_Rows):
             for component, make, optional in self._makers
         )
 
+    def entries(self) -> list[tuple[Table, int, Any]]:
+        """For each table with rows: it, its version, and what iteration yields for it. Worked out
+        anew only when a matching table has changed structurally."""
+        tables = self.filter.tables()
+        if self._entries_of != self.filter.version:
+            single = len(self._makers) == 1
+            self._entries = [
+                (table, table.version, views[0] if single else views)
+                for table, views in ((table, self.views(table)) for table in tables)
+            ]
+            self._entries_of = self.filter.version
+        return self._entries
+
     def __iter__(self) -> Iterator[Any]:
         if not self._makers:
             raise QueryError(
                 "this query fetches no component, so there is nothing to iterate; name some, as in "
                 "world.query(Position, without=Asleep), or use .ids() or .count()"
             )
-        tables = self.tables()
-        versions = [table.version for table in tables]
-        single = len(self._makers) == 1
-        for table, version in zip(tables, versions, strict=True):
+        for table, version, views in self.entries():
             if table.version != version:
                 raise StaleViewError(
                     f"a table of this query ({table.archetype}) changed structurally while the "
                     f"query was being iterated; collect ids first and change the world after the "
                     f"loop, or queue the change with world.commands"
                 )
-            views = self.views(table)
-            yield views[0] if single else views
+            yield views
 
     def count(self) -> int:
         """How many rows match."""

@@ -100,41 +100,44 @@ def pair_holes(gone_k: Rows, n_left: int, holes_m: Rows, tails_m: Rows) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _stamp_block(now: Any, was: Any, width: int, tick_n: Any, first: int, tick: int) -> int:
+    """stamp_changes for one column of some rows: now and was are their words, `width` a row, and
+    `first` is the first of the rows."""
+    differs = now[0] ^ was[0]
+    for w in range(1, now.size):
+        differs |= now[w] ^ was[w]
+    changed = 0
+    if differs != 0:
+        for w in range(now.size):
+            if now[w] != was[w]:
+                was[w] = now[w]
+                row = first + w // width
+                changed += tick_n[row] != tick
+                tick_n[row] = tick
+    return changed
+
+
+@njit(cache=True, nogil=True)
 def stamp_changes(
     column_c: Any, shadow_c: Any, tick_n: Rows, begin: int, end: int, tick: int
 ) -> int:
     """Stamp rows in [begin, end) whose bytes differ from the shadow's, and refresh the shadow.
 
-    tick_n: (n,) u4, set to `tick` where any column differs. Returns how many do. O(c rows).
+    tick_n: (n,) u4, set to `tick` where any column differs. Returns how many do. O(c rows): 64
+    rows are compared at once, and only where they differ one by one.
     """
-    one = np.int64(1)
     changed = 0
     for c in range(column_c.shape[0]):
         size = column_c[c, 1]
         now, was = _pointer(column_c[c, 0]), _pointer(shadow_c[c, 0])
-        if size == 4:
-            n4, w4 = carray(now, one, np.uint32), carray(was, one, np.uint32)
-            for i in range(begin, end):
-                if n4[i] != w4[i]:
-                    w4[i] = n4[i]
-                    changed += tick_n[i] != tick
-                    tick_n[i] = tick
-        elif size == 8:
-            n8, w8 = carray(now, one, np.uint64), carray(was, one, np.uint64)
-            for i in range(begin, end):
-                if n8[i] != w8[i]:
-                    w8[i] = n8[i]
-                    changed += tick_n[i] != tick
-                    tick_n[i] = tick
-        else:
-            nx, wx = carray(now, one, np.uint8), carray(was, one, np.uint8)
-            for i in range(begin, end):
-                differs = False
-                for b in range(i * size, (i + 1) * size):
-                    if nx[b] != wx[b]:
-                        wx[b] = nx[b]
-                        differs = True
-                if differs:
-                    changed += tick_n[i] != tick
-                    tick_n[i] = tick
+        word = 4 if size % 4 == 0 else 1
+        width = size // word
+        for first in range(begin, end, 64):
+            a, b = first * width, min(first + 64, end) * width
+            if word == 4:
+                n4, w4 = carray(now, b, np.uint32), carray(was, b, np.uint32)
+                changed += _stamp_block(n4[a:b], w4[a:b], width, tick_n, first, tick)
+            else:
+                n1, w1 = carray(now, b, np.uint8), carray(was, b, np.uint8)
+                changed += _stamp_block(n1[a:b], w1[a:b], width, tick_n, first, tick)
     return changed

@@ -113,7 +113,6 @@ class Store:
         self.pairs: dict[type, PairIndex] = {}
         self.changes = Changes(self)
         self.observers = Observers()
-        self.structure = 0
         self.locked = ""
         self._by_mask: dict[int, Archetype] = {}
         self._defaults: dict[Field, Array] = {}

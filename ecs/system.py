@@ -126,7 +126,7 @@ class BoundSystem(ABC):
 class TableSystem(BoundSystem):
     """Called once for each matching table.
 
-    The views of all tables are made anew only after a structural change somewhere in the world.
+    The views of all tables are made anew only after a structural change of one of them.
     """
 
     def __init__(self, system: System, world: World, name: str = "") -> None:
@@ -143,7 +143,7 @@ class TableSystem(BoundSystem):
             for n, p in numbered
             if p.role in ("res", "res_mut", "events", "emit", "commands", "rng")
         ]
-        self._structure = -1
+        self._seen = -1
         self._tables: list[list[tuple[int, Any]]] = []
         self._rows = 0
 
@@ -155,11 +155,12 @@ class TableSystem(BoundSystem):
             taken = [(n, views[which]) for n, which in self._views]
             self._tables.append(taken + [(n, table.ids) for n in self._ids])
             self._rows += table.n
-        self._structure = self.world.store.structure
+        self._seen = self.query.filter.version
 
     def run(self, sink: Sink) -> tuple[int, int]:
         """Call the function for each table."""
-        if self._structure != self.world.store.structure:
+        self.query.tables()
+        if self._seen != self.query.filter.version:
             self._look()
         arguments: list[Any] = [None] * len(self.system.parameters)
         for place, parameter in self._others:

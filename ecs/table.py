@@ -26,6 +26,7 @@ from .fields import Field
 from .rows import ADDRESS, ROW_BYTES, Rows, copy_rows, pair_holes
 
 if TYPE_CHECKING:
+    from .query import Filter
     from .store import Store
 
 Array = npt.NDArray[Any]
@@ -64,7 +65,7 @@ class Archetype:
     """A set of components, the layout of its columns, and the table that holds its rows now.
 
     mask: one bit a component, by its number in the store. place: key -> column number.
-    plans: how rows move to another archetype, by its mask.
+    plans: how rows move to another archetype, by its mask. watchers: the filters that match.
     """
 
     def __init__(self, mask: int, components: tuple[type, ...], tracked: Iterable[type]) -> None:
@@ -76,6 +77,7 @@ class Archetype:
         self.pairs = tuple(s for s in self.schemas if s.unique)
         self.track(tracked)
         self.table: Table
+        self.watchers: list[Filter] = []
 
     def track(self, tracked: Iterable[type]) -> None:
         """Lay the columns out anew for the components that are tracked."""
@@ -236,7 +238,8 @@ class Table:
     def touch(self) -> None:
         """Make every view and array handed out stale."""
         self.version += 1
-        self.store.structure += 1
+        for watcher in self.archetype.watchers:
+            watcher.stale = True
         for place, array in enumerate(self._live):
             if array is not None:
                 array.flags.writeable = False

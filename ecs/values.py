@@ -95,6 +95,20 @@ def _convert(field: Field, value: Any, text: TextPool) -> Array:
     return array if array.dtype == field.dtype else _cast(field, array)
 
 
+def rows_of(field: Field, value: Any) -> int | None:
+    """How many rows a given value is for, None for one that broadcasts.
+
+    Raises ColumnShapeError for a ragged sequence.
+    """
+    if value is None or isinstance(value, str):
+        return None
+    try:
+        shape = np.shape(value)
+    except ValueError as error:
+        raise ColumnShapeError(f"{field} got a ragged sequence: {error}") from error
+    return int(shape[0]) if len(shape) > len(field.shape) else None
+
+
 def list_of(value: Any) -> list[Any]:
     """A sequence as a list; [] for what is none."""
     if isinstance(value, np.ndarray):
