@@ -1,0 +1,71 @@
+# One word for each job; `make` alone lists them.
+#
+# Whatever needs the environment builds it: .venv, with the versions of constraints.txt. It is built
+# again only when pyproject.toml or constraints.txt changed, or the checkout has moved, so that a
+# second `make` of anything needs no network. Paths are relative: the checkout may lie below a
+# folder with a space in its name.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test nightly check lint types docs bench build clean
+
+# A name on PATH can be a shim that does not start, or a Python without venv: take the first that
+# works. Evaluated only when .venv is made.
+USABLE = import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c '$(USABLE)' 2>/dev/null && echo $$p && break; done)
+
+# -P keeps the checkout itself off sys.path: there, `import components` would load a second copy.
+PY = .venv/bin/python -P
+PIP = $(PY) -m pip --disable-pip-version-check --quiet
+
+# An editable install remembers where the checkout lies; so does the name of its stamp.
+STAMP := .venv/installed-$(shell pwd -P | cksum | cut -d ' ' -f 1)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP) ## make .venv and install populace into it, editable
+
+.venv/bin/python:
+	@test -n '$(PYTHON)' || { echo 'populace needs Python 3.11, 3.12 or 3.13 with its venv module' \
+		'(Debian: apt install python3-venv); name one with: make PYTHON=/path/to/python' >&2; exit 1; }
+	'$(PYTHON)' -m venv .venv
+
+$(STAMP): pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) install -c constraints.txt setuptools
+	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
+	@rm -f .venv/installed-*; touch $@
+
+run: $(STAMP) ## run the default scenario; ARGS='--agents 1000' is handed on
+	.venv/bin/populace run $(ARGS)
+
+test: $(STAMP) ## run the tests; ARGS='-k world' is handed on
+	$(PY) -m pytest -m 'not nightly' $(ARGS)
+
+nightly: $(STAMP) ## run every test, the stateful ones with ten times the examples
+	POPULACE_EXAMPLES=2000 $(PY) -m pytest $(ARGS)
+
+check: lint types docs test ## all that must hold before a change goes in
+
+lint: $(STAMP) ## ruff: rules and format
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+
+types: $(STAMP) ## mypy --strict, on a tree of symlinks
+	$(PY) tools/types_tree.py build/types
+	$(PY) -m mypy
+
+docs: $(STAMP) ## run the examples of README, docs and docstrings
+	$(PY) -m pytest tests/test_docs.py $(ARGS)
+
+bench: $(STAMP) ## time the benchmarks, then print the ratios against bound and peers
+	$(PY) -m pytest bench --benchmark-only $(ARGS)
+	.venv/bin/python -m bench
+
+build: $(STAMP) ## sdist and wheel into dist/
+	rm -rf dist
+	$(PY) -m build --no-isolation
+
+clean: ## remove what the targets above made, except .venv
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find . -name .venv -prune -o -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,103 @@
+"""What the commands print: tables for people, JSON for scripts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .personas import Personas
+from .run import RunReport
+from .source import EPOCH
+from .ville import Ville
+
+
+def date(us: int) -> str:
+    """A simulated time as text, to the minute."""
+    return (EPOCH + timedelta(microseconds=us)).strftime("%Y-%m-%d %H:%M")
+
+
+def plain(text: str) -> Text:
+    """Imported text for a terminal: no markup, no control characters."""
+    return Text("".join(letter if letter.isprintable() else " " for letter in text))
+
+
+def run_facts(report: RunReport) -> dict[str, Any]:
+    """A run as JSON: counts, seconds, and the strongest memories of one agent."""
+    facts = asdict(report)
+    facts["rows_per_s"] = round(report.rows_per_s)
+    for name in ("sweep_s", "compile_s", "setup_s", "run_s", "write_s"):
+        facts[name] = round(facts[name], 4)
+    return facts
+
+
+def print_run(report: RunReport, console: Console) -> None:
+    """A run as a table."""
+    table = Table(title="populace run", show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    for label, text in (
+        ("agents", f"{report.agents:,}"),
+        ("memories imported", f"{report.imported:,}"),
+        ("memories formed", f"{report.formed:,}"),
+        ("forgotten", f"{report.forgotten:,}"),
+        ("kept", f"{report.kept:,}"),
+        ("rows swept", f"{report.rows_swept:,}"),
+        ("rows swept per second", f"{report.rows_per_s / 1e6:,.0f} million"),
+        ("seconds: compiling or loading kernels", f"{report.compile_s:.2f}"),
+        ("seconds: setting up", f"{report.setup_s:.2f}"),
+        (f"seconds: living {len(report.kept_by_day)} days", f"{report.run_s:.2f}"),
+        ("seconds: writing tables", f"{report.write_s:.2f}"),
+    ):
+        if not (label == "memories imported" and not report.imported):
+            table.add_row(label, text)
+    console.print(table)
+    if not report.strongest:
+        return
+    title = plain(f"What {report.strongest_of} remembers best")
+    memories = Table(title=title, title_justify="left")
+    memories.add_column("strength", justify="right")
+    memories.add_column("kind")
+    memories.add_column("formed", no_wrap=True)
+    memories.add_column("memory")
+    for memory in report.strongest:
+        memories.add_row(
+            f"{memory.strength:.3f}", memory.kind, date(memory.created_us), plain(memory.text)
+        )
+    console.print(memories)
+
+
+def ville_facts(found: Ville) -> dict[str, Any]:
+    """An import of memory streams as JSON."""
+    return {
+        "agents": len(found.name),
+        "memories": len(found.text),
+        "memories_by_agent": found.nodes_by_agent,
+        "memories_by_kind": found.nodes_by_kind,
+    }
+
+
+def print_ville(found: Ville, console: Console) -> None:
+    """An import of memory streams as a table."""
+    table = Table(title="populace import ville", title_justify="left", show_footer=True)
+    table.add_column("agent", footer=f"{len(found.name):,} agents")
+    table.add_column("memories", justify="right", footer=f"{len(found.text):,}")
+    for name, count in found.nodes_by_agent.items():
+        table.add_row(plain(name), f"{count:,}")
+    console.print(table)
+    kinds = ", ".join(f"{count:,} {kind}s" for kind, count in found.nodes_by_kind.items())
+    console.print(f"of these {kinds}", highlight=False)
+
+
+def personas_facts(found: Personas) -> dict[str, Any]:
+    """An import of personas as JSON."""
+    return {"agents": len(found.name), "memories": 0}
+
+
+def print_personas(found: Personas, console: Console) -> None:
+    """An import of personas in a line."""
+    console.print(f"{len(found.name):,} agents, no memories", highlight=False)

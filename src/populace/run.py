@@ -1,0 +1,170 @@
+"""The default scenario: agents live for some days, form memories, and forget by the law.
+
+    society = build_society(RunSettings(agents=1_000))
+    report = live(society)
+
+The same settings give the same world, bit for bit, with any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from populace.components import Memory, MemoryKind, Persona, Stream, Strength
+from populace.ecs import Clock, World, days, hours
+from populace.systems import Forgetting, Forgotten, Span, forget, refresh_strength
+
+from .experience import form_memories, prepare_sentences
+from .generate import populate
+from .personas import load_personas
+from .population import advance_clock
+from .ville import load_ville
+
+START = 1_676_246_400_000_000
+"""2023-02-13T00:00, the first day of the recorded ville; µs since 1970."""
+STEP = hours(1)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What `populace run` was asked for.
+
+    agents: how many to generate. memories: how many each agent forms over the days. source: memory
+    streams or a bank of personas to import first, or None.
+    """
+
+    agents: int = 10_000
+    memories: int = 100
+    days: float = 30.0
+    seed: int = 1
+    threads: int = 1
+    source: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StrongMemory:
+    """One remembered thing, for the summary."""
+
+    strength: float
+    kind: str
+    created_us: int
+    text: str
+
+
+@dataclass(slots=True)
+class RunReport:
+    """What a run did. Counts are of memories unless they say otherwise; seconds are wall time."""
+
+    agents: int = 0
+    imported: int = 0
+    formed: int = 0
+    forgotten: int = 0
+    kept: int = 0
+    kept_by_day: list[int] = field(default_factory=list)
+    rows_swept: int = 0
+    sweep_s: float = 0.0
+    compile_s: float = 0.0
+    setup_s: float = 0.0
+    run_s: float = 0.0
+    write_s: float = 0.0
+    strongest_of: str = ""
+    strongest: list[StrongMemory] = field(default_factory=list)
+
+    @property
+    def rows_per_s(self) -> float:
+        """Rows of memory swept in a second of sweeping."""
+        return self.rows_swept / self.sweep_s if self.sweep_s else 0.0
+
+
+def build_society(settings: RunSettings) -> World:
+    """A world with everybody in it and the systems of the scenario, at the start of the first day.
+
+    Raises SourceFileError where the source is damaged or is none.
+    """
+    world = World(seed=settings.seed, threads=settings.threads)
+    world.insert(Forgetting())
+    if settings.source is not None:
+        load_minds(world, settings.source)
+    if settings.agents:
+        populate(world, settings.agents, seed=settings.seed)
+    clock = world.resource(Clock)
+    advance_clock(world, clock.now or START)
+    world.insert(Span(clock.now, clock.now + days(settings.days), settings.memories))
+    world.insert(prepare_sentences(world, seed=settings.seed))
+    world.add_systems(form_memories, refresh_strength, forget)
+    return world
+
+
+def load_minds(world: World, source: Path) -> None:
+    """Import a folder of memory streams or a file of personas.
+
+    Raises SourceFileError.
+    """
+    if source.is_dir():
+        load_ville(world, source)
+    else:
+        load_personas(world, source)
+
+
+def live(world: World, *, on_day: Callable[[int, int], None] | None = None) -> RunReport:
+    """Live through the world's span, hour by hour, and tell what happened.
+
+    on_day: called after each day with the days lived and the memories held.
+    """
+    span, clock = world.resource(Span), world.resource(Clock)
+    memories, stream = world.query(Memory), world.query(Stream)
+    forgotten = world.events(Forgotten)
+    report = RunReport(agents=world.query(Persona).count(), imported=memories.count())
+    before = int(stream.gather(Stream.formed).sum(dtype=np.int64))
+    begin = perf_counter()
+    while clock.now < span.end:
+        world.run(min(days(1), span.end - clock.now), step=STEP)
+        report.forgotten += int(forgotten.read().count.sum())
+        report.kept_by_day.append(memories.count())
+        if on_day is not None:
+            on_day(len(report.kept_by_day), report.kept_by_day[-1])
+    report.run_s = perf_counter() - begin
+    report.kept = memories.count()
+    report.formed = int(stream.gather(Stream.formed).sum(dtype=np.int64)) - before
+    swept = world.telemetry.systems["refresh_strength"]
+    report.rows_swept, report.sweep_s = swept.rows, swept.ns / 1e9
+    report.strongest_of, report.strongest = strongest_memories(world)
+    return report
+
+
+def strongest_memories(world: World, n: int = 5) -> tuple[str, list[StrongMemory]]:
+    """The first agent's name and the n strongest things it remembers, each text once."""
+    people = world.query(Persona)
+    first = int(np.argmin(people.gather(Persona.number)))
+    name = world.text.decode(people.gather(Persona.name)[[first]])[0]
+    ids = world.index(Memory.owner).ids(people.ids()[first])
+    strength = world.get(ids, Strength.value)
+    order = np.lexsort((world.get(ids, Memory.sequence), -strength))
+    texts = world.text.decode(world.get(ids, Memory.text)[order])
+    kinds = world.get(ids, Memory.kind)[order]  # type: ignore[arg-type]  # the field
+    created = world.get(ids, Memory.created)[order]
+    found: dict[str, StrongMemory] = {}
+    for row, text in enumerate(texts):
+        if text not in found and len(found) < n:
+            found[text] = StrongMemory(
+                strength=float(strength[order[row]]),
+                kind=MemoryKind(int(kinds[row])).name.lower(),
+                created_us=int(created[row]),
+                text=text,
+            )
+    return name, list(found.values())
+
+
+def warm_up() -> float:
+    """Compile every kernel of the scenario, or load it from the cache; return the seconds it took.
+
+    It runs a world of the smallest size and drops it.
+    """
+    begin = perf_counter()
+    live(build_society(RunSettings(agents=2, memories=24, days=4.0)))
+    return perf_counter() - begin

@@ -1,0 +1,150 @@
+"""The default scenario: its counts, its law, and that the same settings give the same world."""
+
+import numpy as np
+import pytest
+
+from populace.components import Memory, MemoryKind, Persona, Stream, Strength, Trace
+from populace.ecs import Clock, days, hours
+from populace.export import export_minds
+from populace.run import RunSettings, build_society, live, strongest_memories
+from populace.systems import Forgetting, Span
+
+SMALL = {"agents": 120, "memories": 60, "days": 12.0, "seed": 3}
+
+
+def tables(world, directory):
+    """The bytes of every exported file."""
+    export_minds(world, directory)
+    return {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
+
+
+def test_what_was_formed_is_kept_or_forgotten():
+    """The counts of the report agree with each other and with the world."""
+    world = build_society(RunSettings(**SMALL))
+    report = live(world)
+    assert (report.agents, report.imported, report.formed) == (120, 0, 7_200)
+    assert report.formed == report.forgotten + report.kept
+    assert report.kept == world.query(Memory).count() == report.kept_by_day[-1]
+    assert len(report.kept_by_day) == 12
+    assert 0 < report.forgotten < report.formed
+    assert report.rows_swept == world.telemetry.systems["refresh_strength"].rows
+    world.check()
+
+
+def test_what_is_left_is_what_the_law_leaves():
+    """At the end every kept memory is strong or within its grace, every forgotten one neither."""
+    settings = RunSettings(**SMALL)
+    world, immortal = build_society(settings), build_society(settings)
+    immortal.resources.insert(Forgetting(theta=0.0), replace=True)
+    live(world)
+    live(immortal)
+    everything = immortal.query(Memory, Trace, Strength)
+    age = immortal.resource(Clock).now - everything.gather(Memory.created)
+    strong = (everything.gather(Strength.value) >= np.float32(0.05)) | (age < days(1))
+    number = {row: n for row, n in zip(*_owners(immortal), strict=True)}
+    want = {
+        (number[owner], sequence)
+        for owner, sequence in zip(
+            everything.gather(Memory.owner)[strong].tolist(),
+            everything.gather(Memory.sequence)[strong].tolist(),
+            strict=True,
+        )
+    }
+    number = {row: n for row, n in zip(*_owners(world), strict=True)}
+    left = world.query(Memory)
+    got = {
+        (number[owner], sequence)
+        for owner, sequence in zip(
+            left.gather(Memory.owner).tolist(), left.gather(Memory.sequence).tolist(), strict=True
+        )
+    }
+    assert got == want
+
+
+def _owners(world):
+    people = world.query(Persona)
+    return people.ids().tolist(), people.gather(Persona.number).tolist()
+
+
+def test_threads_do_not_show(tmp_path):
+    """One thread and two give the same tables, byte for byte."""
+    one, two = (build_society(RunSettings(**SMALL, threads=n)) for n in (1, 2))
+    two.parallel_rows = 1
+    live(one)
+    live(two)
+    assert tables(one, tmp_path / "one") == tables(two, tmp_path / "two")
+
+
+@pytest.mark.parametrize("step", [hours(1), hours(7), days(1), days(12)])
+def test_the_length_of_a_step_does_not_show(tmp_path, step):
+    """Steps of an hour, of seven, of a day, or all at once: the same tables, byte for byte."""
+    hourly, other = (build_society(RunSettings(**SMALL)) for _ in range(2))
+    live(hourly)
+    span = other.resource(Span)
+    other.run(span.end - span.start, step=step)
+    assert tables(hourly, tmp_path / "hourly") == tables(other, tmp_path / "other")
+
+
+def test_the_same_seed_gives_the_same_tables_and_another_one_others(tmp_path):
+    """Twice seed 3 is the same bytes; seed 4 is not."""
+    made = []
+    for place, seed in enumerate((3, 3, 4)):
+        world = build_society(RunSettings(**{**SMALL, "seed": seed}))
+        live(world)
+        made.append(tables(world, tmp_path / str(place)))
+    assert made[0] == made[1]
+    assert made[0]["memories.parquet"] != made[2]["memories.parquet"]
+
+
+def test_imported_minds_live_among_generated_ones(ville):
+    """Imported agents keep their numbers and memories, form new ones, and have company."""
+    world = build_society(RunSettings(agents=3, memories=10, days=2.0, source=ville))
+    report = live(world)
+    assert (report.agents, report.imported, report.formed) == (5, 8, 50)
+    assert report.strongest_of == "Ada Bell"
+    formed = world.query(Persona, Stream)
+    by_number = dict(
+        zip(
+            formed.gather(Persona.number).tolist(),
+            formed.gather(Stream.formed).tolist(),
+            strict=True,
+        )
+    )
+    assert by_number == {0: 14, 1: 14, 2: 10, 3: 10, 4: 10}
+
+
+def test_imported_minds_alone_only_forget(ville):
+    """Without new memories a week leaves of eight those that began strong enough."""
+    world = build_society(RunSettings(agents=0, memories=0, days=7.0, source=ville))
+    report = live(world)
+    assert (report.formed, report.imported) == (0, 8)
+    importance = np.repeat([0.2, 0.3, 0.4, 0.5], 2)
+    assert report.kept == np.count_nonzero(importance * 2.0 ** (-7 / 3) >= 0.05)
+
+
+def test_a_bank_of_personas_can_live(bank):
+    """Personas come without memories and form them like everybody else."""
+    report = live(build_society(RunSettings(agents=0, memories=10, days=1.0, source=bank)))
+    assert (report.agents, report.imported, report.formed, report.kept) == (3, 0, 30, 30)
+
+
+@pytest.mark.parametrize("length", [0.001, 0.04, 0.5, 1.25])
+def test_parts_of_a_day_count(length):
+    """A run of 86 seconds or of 30 hours forms all its memories and ends when it should."""
+    world = build_society(RunSettings(agents=5, memories=7, days=length))
+    start = world.resource(Clock).now
+    assert live(world).formed == 35
+    assert world.resource(Clock).now - start == days(length)
+
+
+def test_the_strongest_memories_come_first():
+    """Sorted by strength, each text once, and readable."""
+    world = build_society(RunSettings(**SMALL))
+    live(world)
+    name, strongest = strongest_memories(world, 8)
+    assert len(name.split()) == 2
+    assert [m.strength for m in strongest] == sorted((m.strength for m in strongest), reverse=True)
+    assert len({m.text for m in strongest}) == 8
+    assert {m.kind for m in strongest} <= {kind.name.lower() for kind in MemoryKind}
+    ids = world.index(Memory.owner).ids(world.query(Persona).ids()[:1])
+    assert strongest[0].strength == pytest.approx(float(world.get(ids, Strength.value).max()))

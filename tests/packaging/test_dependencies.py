@@ -1,0 +1,95 @@
+"""Dependencies flow one way: ecs, then components and storage, then systems, then the face."""
+
+import ast
+
+import pytest
+
+MAY_IMPORT = {
+    "populace.ecs": set(),
+    "populace.components": {"populace.ecs"},
+    "populace.storage": {"populace.ecs"},
+    "populace.systems": {"populace.ecs", "populace.components", "populace.storage"},
+    "populace": {"populace.ecs", "populace.components", "populace.storage", "populace.systems"},
+}
+
+
+def imported(source):
+    """Yield (line, module) for each import, wherever it stands; a relative one keeps its dots."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            if module in {".", "populace"}:  # `from . import world`, `from populace import ecs`
+                module = module.rstrip(".") + "."
+                yield from ((node.lineno, module + alias.name) for alias in node.names)
+            else:
+                yield node.lineno, module
+
+
+def fault(package, module):
+    """What is wrong with `package` importing `module`; None where all is well."""
+    relative = module.startswith(".")
+    path = (package + module if relative else module).split(".")
+    if path[0] in {"ecs", "components", "storage", "systems"}:
+        return "a bare name loads a second copy: write populace.…"
+    if path[0] != "populace":
+        return None  # somebody else's
+    target = ".".join(path[:2]) if ".".join(path[:2]) in MAY_IMPORT else "populace"
+    if relative:
+        within = target == package and not module.startswith("..")
+        return None if within else "across folders, imports are absolute"
+    if target == package:
+        return "within a folder, imports are relative"
+    return None if target in MAY_IMPORT[package] else f"{package} may not know {target}"
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_flow_one_way(package, folders):
+    """Each import of each file goes down the order, or stays in the folder."""
+    faults = [
+        f"{file.name}:{line} imports {module}: {problem}"
+        for file in sorted(folders[package].glob("*.py"))
+        for line, module in imported(file.read_text())
+        if (problem := fault(package, module))
+    ]
+    assert faults == []
+
+
+def test_every_package_has_a_place_in_the_order(folders):
+    """A new folder is checked too."""
+    assert set(folders) == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize(
+    ("package", "source"),
+    [
+        ("populace.ecs", "from populace.components import Memory"),
+        ("populace.ecs", "def late():\n    import populace"),
+        ("populace.ecs", "from populace import World"),
+        ("populace.ecs", "from ..storage import snapshot"),
+        ("populace.ecs", "from populace.ecs.world import World"),
+        ("populace.components", "from populace import systems"),
+        ("populace.storage", "import components.memory"),
+        ("populace.storage", "import populace.components"),
+        ("populace.systems", "from populace.cli import main"),
+        ("populace", "from . import ecs"),
+        ("populace", "from populace import cli"),
+    ],
+)
+def test_a_wrong_import_is_caught(package, source):
+    """The check above can fail."""
+    assert [module for _, module in imported(source) if fault(package, module)] != []
+
+
+@pytest.mark.parametrize(
+    ("package", "source"),
+    [
+        ("populace.ecs", "from . import errors\nfrom .world import World\nimport numpy as np"),
+        ("populace.components", "from populace.ecs import component\nfrom populace import ecs"),
+        ("populace", "from populace.systems import forget\nfrom .cli import main"),
+    ],
+)
+def test_a_right_import_passes(package, source):
+    """The check above does not cry wolf."""
+    assert [module for _, module in imported(source) if fault(package, module)] == []

@@ -1,0 +1,47 @@
+"""What a user installs is what the checkout holds, and works away from it."""
+
+import json
+import zipfile
+
+import pytest
+
+
+def test_wheel_holds_every_module(wheel, folders):
+    """A folder or data file that pyproject.toml forgets works editable, and is absent here."""
+    expected = {
+        f"{package.replace('.', '/')}/{file.name}"
+        for package, folder in folders.items()
+        for file in folder.glob("[!.]*")
+        if file.is_file()
+    }
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("populace/")}
+    assert held == expected
+    assert "populace/py.typed" in held
+
+
+def test_packages_have_no_unlisted_subfolder(folders):
+    """setuptools takes only the folders named in pyproject.toml: code below them would be lost."""
+    for folder in folders.values():
+        assert [str(file) for file in folder.glob("*/**/*.py")] == []
+
+
+def test_version_is_one(wheel_python, run, tmp_path):
+    """`populace.__version__` is the version that was installed."""
+    script = (
+        "import importlib.metadata as m, populace as p; print(p.__version__, m.version('populace'))"
+    )
+    ours, installed = run(wheel_python, "-c", script, cwd=tmp_path).split()
+    assert ours == installed
+
+
+@pytest.mark.parametrize("command", ["console script", "python -m"])
+def test_wheel_runs_the_main_job(command, wheel_python, run, tmp_path):
+    """The installed wheel runs a scenario in a folder that has nothing to do with the checkout."""
+    where = run(wheel_python, "-c", "import populace; print(populace.__file__)", cwd=tmp_path)
+    assert where.startswith(str(wheel_python.parents[1])), "not the wheel's code"
+    program = {
+        "console script": [wheel_python.with_name("populace")],
+        "python -m": [wheel_python, "-m", "populace"],
+    }[command]
+    out = run(*program, "run", "--agents", 50, "--days", 2, "--json", cwd=tmp_path)
+    assert json.loads(out)
