@@ -90,7 +90,7 @@ def _convert(field: Field, value: Any, text: TextPool) -> Array:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:
         raise ColumnShapeError(f"{field} got a ragged or unreadable sequence: {error}") from error
-    if array.shape == (0,) and isinstance(value, (list, tuple)):
+    if array.shape == (0,) and not isinstance(value, np.ndarray):
         return np.empty((0, *field.shape), field.dtype)
     return array if array.dtype == field.dtype else _cast(field, array)
 

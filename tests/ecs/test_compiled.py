@@ -453,7 +453,11 @@ def test_loops_cached_by_different_processes_do_not_mix(tmp_path):
     assert result(start(tmp_path, "nurtured", **cache))["nurtured"] == [114.0, 0, 1]
     assert result(start(tmp_path, "doubled", **cache))["doubled"] == [4.0, 0, 1]
     all_three = result(start(tmp_path, "natural", "nurtured", "doubled", **cache))
-    assert all_three == {"natural": [106.0, 1, 0], "nurtured": [114.0, 1, 0], "doubled": [4.0, 1, 0]}
+    assert all_three == {
+        "natural": [106.0, 1, 0],
+        "nurtured": [114.0, 1, 0],
+        "doubled": [4.0, 1, 0],
+    }
 
 
 def test_processes_may_compile_the_same_loop_at_once(tmp_path):

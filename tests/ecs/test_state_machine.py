@@ -104,7 +104,7 @@ MISUSE = [  # (error, call), for any world and any living id
     (UntrackedError, lambda world, one: world.changed_since(0, Hungry)),
     (QueryError, lambda world, one: world.index(Mind.about)),
     (QueryError, lambda world, one: world.pairs(Body)),
-    (QueryError, lambda world, one: world.query(Body, Body)),
+    (DuplicateComponentError, lambda world, one: world.query(Body, Body)),
     (QueryError, lambda world, one: world.query(Body).where([0])),
     (QueryError, lambda world, one: world.query(Body).where([True] * 1000)),
     (DeadEntityError, lambda world, one: world.entity(NOBODY)),
