@@ -7,9 +7,10 @@ changes. Cost: one look-up a despawned entity and index, then what is named.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import njit
 
 from .entities import Ids, index_of
 from .errors import ReferencedEntityError
@@ -29,33 +30,46 @@ def closure(store: Store, batch: Batch, doing: str) -> tuple[Batch, list[tuple[F
         return batch, []
     cascading = [index for index in indices if index.field.on_despawn == "despawn"]
     others = [index for index in indices if index.field.on_despawn != "despawn"]
-    dying = frontier = batch.ids
-    grown = False
+    seen = np.zeros(store.entities.n_slots, np.bool_)
+    frontier = index_of(batch.ids)
+    seen[frontier] = True
+    dying = [frontier]
     while frontier.size:
-        owners = index_of(frontier)
-        followers = [index.buckets.members(owners, sort=False)[1] for index in cascading]
-        found = store.entities.ids_of(np.concatenate([np.empty(0, np.uint32), *followers]))
-        if not found.size:
-            break
-        frontier = np.setdiff1d(found, dying)
-        if frontier.size:
-            grown = True
-            dying = np.concatenate([dying, frontier])
+        followers = [index.buckets.members(frontier, sort=False)[1] for index in cascading]
+        found = np.concatenate([np.empty(0, np.uint32), *followers])
+        frontier = found[: _keep_new(found, seen)]
+        dying.append(frontier)
+    ended = np.concatenate(dying)
     cleared: list[tuple[Field, Ids]] = []
     for index in others:
-        offsets, members = index.buckets.members(index_of(dying), sort=False)
-        if not members.size:
+        offsets, members = index.buckets.members(ended, sort=False)
+        survives = ~seen[members]
+        if not survives.any():
             continue
-        named = store.entities.ids_of(members)
-        survives = ~np.isin(named, dying)
-        if index.field.on_despawn == "forbid" and survives.any():
-            place = int(np.flatnonzero(survives)[0])
-            owner = int(dying[np.searchsorted(offsets, place, side="right") - 1])
+        if index.field.on_despawn == "forbid":
+            place = int(np.argmax(survives))
+            owner = ended[[np.searchsorted(offsets, place, side="right") - 1]]
+            who = [int(store.entities.ids_of(i)[0]) for i in (owner, members[[place]])]
             raise ReferencedEntityError(
-                f"{doing}: entity {owner} is still named by {index.field} of entity "
-                f"{int(named[place])} ({int(survives.sum()):,} such references); despawn those "
-                f"first or set the field to NOBODY"
+                f"{doing}: entity {who[0]} is still named by {index.field} of entity {who[1]} "
+                f"({int(survives.sum()):,} such references); despawn those first or set the field "
+                f"to NOBODY"
             )
-        if survives.any():
-            cleared.append((index.field, named[survives]))
-    return (store.locate(dying) if grown else batch), cleared
+        cleared.append((index.field, store.entities.ids_of(members[survives])))
+    if ended.size == batch.n:
+        return batch, cleared
+    return store.locate(store.entities.ids_of(ended)), cleared
+
+
+@njit(cache=True, nogil=True)
+def _keep_new(index_k: Any, seen_n: Any) -> int:
+    """Move the indices not seen before, each once, to the front of index_k and note them as seen.
+    Returns how many they are."""
+    kept = 0
+    for j in range(index_k.size):
+        index = index_k[j]
+        if not seen_n[index]:
+            seen_n[index] = True
+            index_k[kept] = index
+            kept += 1
+    return kept

@@ -196,6 +196,7 @@ def _build(
     parts: dict[str, Any] = {
         "__populace__": made_schema,
         "__init__": _init,
+        "__setattr__": _setattr,
         "__repr__": _repr,
         "__signature__": _signature(fields),
     }
@@ -253,11 +254,22 @@ def _init(self: Any, *values: Any, **given: Any) -> None:
         given[name] = value
     for name in given:
         if name not in names:
-            raise UnknownFieldError(_unknown(made, name, names))
+            raise UnknownFieldError(unknown_field(made, name))
     self.__dict__.update(given)
 
 
-def _unknown(made: Schema, name: str, names: list[str]) -> str:
+def _setattr(self: Any, name: str, value: Any) -> None:
+    made: Schema = type(self).__populace__
+    if any(f.name == name for f in made.fields):
+        raise UnknownFieldError(
+            f"{made.name}.{name} of a value is fixed; make a new one: {made.name}({name}=...)"
+        )
+    raise UnknownFieldError(unknown_field(made, name))
+
+
+def unknown_field(made: Schema, name: str) -> str:
+    """Why a component cannot be given a field of that name, in words."""
+    names = [f.name for f in made.fields if not f.derived]
     if any(f.name == name for f in made.fields):
         return f"{made.name}.{name} is derived: a system fills it, it cannot be given"
     close = difflib.get_close_matches(name, names, 1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .bundle import Bundle, count_rows, read_bundle, with_required
-from .component import schema
+from .bundle import count_rows, read_bundle, with_required
 from .entities import INDEX_BITS, INDEX_MASK, Ids
 from .errors import MissingFieldError
 from .fields import Field
@@ -43,19 +43,22 @@ class _EdgeBatch:
     def __init__(self, world: World, pair: Any, values: tuple[Any, ...], doing: str) -> None:
         self.store, self.doing = world.store, doing
         self.cls = type(pair)
-        unique = world.pairs(self.cls).schema.unique
-        self.bundle = read_bundle((pair, *values), doing)
-        absent = [f.name for f in unique if f.name not in self.bundle[self.cls]]
+        index = world.pairs(self.cls)
+        self.unique = index.schema.unique
+        bundle = read_bundle((pair, *values), doing)
+        absent = [f.name for f in self.unique if f.name not in bundle[self.cls]]
         if absent:
             raise MissingFieldError(
                 f"{doing} needs both ends of {self.cls.__name__}; give {absent[0]}"
             )
-        self.k = count_rows(None, self.bundle)
-        with_required(self.bundle, doing)
-        self.values: Values = self.store.prepare(self.bundle, self.k, "pair", defaults=False)
-        source, target = (np.array(np.broadcast_to(self.values[f], self.k)) for f in unique)
-        index = self.store.pairs[self.cls]
-        self.known, self.new = index.table.claim(index.keys(source, target))
+        self.k = count_rows(None, bundle)
+        whole = with_required(bundle, doing)
+        self.components = tuple(whole)
+        self.values = self.store.prepare(whole, self.k, "pair")
+        self.given = [
+            f for f in self.values if f.name in bundle.get(f.component, {}) and f not in self.unique
+        ]
+        self.known, self.new = index.table.claim(index.keys_of(self.values, self.k))
 
     def first_new(self) -> npt.NDArray[np.intp]:
         """The row of each new pair's first appearance."""
@@ -76,10 +79,8 @@ class _EdgeBatch:
 
     def update_known(self) -> None:
         """Set the values on the edges that exist; the last row of a repeated pair counts."""
-        unique = schema(self.cls).unique
-        fields = [f for f in self.values if f not in unique]
         rows = np.flatnonzero(self.known)
-        if not fields or not rows.size:
+        if not self.given or not rows.size:
             return
         # Sorted by edge, then row: the end of each run is an edge and its last row.
         key = (self.known[rows] << INDEX_BITS) | rows.astype(np.uint64)
@@ -87,24 +88,22 @@ class _EdgeBatch:
         last = np.append(key[1:] >> INDEX_BITS != key[:-1] >> INDEX_BITS, True)
         picked = (key[last] & INDEX_MASK).astype(np.intp)
         batch = self.store.locate(self.known[picked])
-        self.store.set(batch, self._bundle(fields, picked), self.doing)
+        self.store.refuse_missing(batch, {f.component for f in self.given}, self.doing)
+        self.store.set_values(batch, self._picked(self.given, picked))
 
     def finish(self, rows: npt.NDArray[np.intp], first: npt.NDArray[np.intp]) -> Made:
         """Spawn the new pairs from these rows; `first` are those of their first appearance."""
         ids, created = self.known, np.zeros(self.k, np.bool_)
         if rows.size:
             created[first] = True
-            bundle = {cls: dict[str, Any]() for cls in self.bundle}
-            bundle.update(self._bundle(list(self.values), rows))
-            born = self.store.spawn(bundle, rows.size, self.doing, new_pairs=self.cls)
+            values = self._picked(self.values, rows)
+            born = self.store.spawn_values(self.components, values, rows.size, self.cls)
             absent = self.new >= 0
             ids[absent] = born[self.new[absent]]
         return ids, created
 
-    def _bundle(self, fields: list[Field], rows: npt.NDArray[np.intp]) -> Bundle:
-        bundle: Bundle = {}
-        for field in fields:
-            value = self.values[field]
-            given = bundle.setdefault(field.component, {})
-            given[field.name] = value if value.shape == field.shape else value[rows]
-        return bundle
+    def _picked(self, fields: Iterable[Field], rows: npt.NDArray[np.intp]) -> Values:
+        return {
+            f: self.values[f] if self.values[f].shape == f.shape else self.values[f][rows]
+            for f in fields
+        }

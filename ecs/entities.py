@@ -142,12 +142,13 @@ def _allocate(
         if bits == 0:
             word += 1
     one = np.uint64(1) << np.uint64(32)
-    while j < k:
-        slots[n_slots, 0] = one | np.uint64(row + j)
-        slots[n_slots, 1] = table
-        ids_k[j] = one | np.uint64(n_slots)
-        n_slots += 1
-        j += 1
+    fresh = slots[n_slots : n_slots + k - j]
+    first_id, first_place = one | np.uint64(n_slots), one | np.uint64(row + j)
+    new_k, number = ids_k[j:], np.uint64(table)
+    for i in range(new_k.size):
+        fresh[i, 0] = first_place + np.uint64(i)
+        fresh[i, 1] = number
+        new_k[i] = first_id + np.uint64(i)
     return word
 
 
@@ -288,7 +289,7 @@ def as_ids(ids: Any, what: str = "ids") -> Ids:
 
     Raises ColumnTypeError or ColumnShapeError.
     """
-    array = np.asarray(ids)
+    array = id_array(ids)
     if array.dtype == np.uint64 and array.ndim == 1:
         return plain(array)
     if array.ndim == 0:
@@ -305,6 +306,16 @@ def as_ids(ids: Any, what: str = "ids") -> Ids:
     elif array.dtype.kind != "u":
         raise ColumnTypeError(f"{what} must be unsigned 64-bit ids; got {array.dtype.name}")
     return array.astype(np.uint64)
+
+
+def id_array(ids: Any) -> npt.NDArray[Any]:
+    """As np.asarray, but a list that mixes numpy's and Python's integers stays integers."""
+    array = np.asarray(ids)
+    if array.dtype.kind in "fO" and isinstance(ids, (list, tuple)):
+        whole = all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in ids)
+        if whole and array.size and min(ids) >= 0 and max(ids) < 2**64:
+            return np.array([int(i) for i in ids], np.uint64)
+    return array
 
 
 def plain(ids: Ids) -> Ids:

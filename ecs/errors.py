@@ -38,7 +38,7 @@ class QueryError(PopulaceError, ValueError):
 # -- values ---------------------------------------------------------------------------------
 
 
-class UnknownFieldError(PopulaceError, TypeError):
+class UnknownFieldError(PopulaceError, TypeError, AttributeError):
     """A field that the component does not have, or that may not be given."""
 
 

@@ -158,10 +158,8 @@ class Field:
         return instance.__dict__.get(self.name, self.default)
 
     def __set__(self, instance: Any, value: Any) -> None:
-        raise AttributeError(
-            f"{self} of a value is fixed; make a new one: "
-            f"{self.component.__name__}({self.name}=...)"
-        )
+        """A data descriptor, so that the class's own attribute wins; values are fixed."""
+        raise AttributeError(f"{self} of a value is fixed")
 
     def __str__(self) -> str:
         return f"{self.component.__name__}.{self.name}"

@@ -17,8 +17,9 @@ import numpy.typing as npt
 from .component import Schema
 from .entities import INDEX_BITS, INDEX_MASK, Ids, as_ids
 from .errors import ColumnShapeError, DeadEntityError, DuplicatePairError
-from .fields import NOBODY
+from .fields import NOBODY, Field
 from .pairtable import PairTable
+from .table import Array
 
 if TYPE_CHECKING:
     from .store import Store
@@ -64,6 +65,20 @@ class PairIndex:
                 why = self._store.entities.obituary(int(ids[bad]), bad, ids.size)
                 raise DeadEntityError(f"{name}: {why}")
         return pair_keys(source, target)
+
+    def keys_of(self, values: dict[Field, Array], n: int) -> Keys:
+        """The keys of n pairs from checked values of the two fields.
+
+        Raises DeadEntityError where an end is `NOBODY`.
+        """
+        ends = [np.broadcast_to(values[field], n) for field in self.schema.unique]
+        for field, ids in zip(self.schema.unique, ends, strict=True):
+            if n and not ids.all():
+                raise DeadEntityError(
+                    f"{field} is part of a unique pair and cannot be NOBODY (place "
+                    f"{int(np.argmin(ids)):,}); both ends of an edge are living entities"
+                )
+        return pair_keys(*ends)
 
     def refuse_known(self, keys: Keys) -> None:
         """Raise DuplicatePairError where a key exists already or occurs twice."""

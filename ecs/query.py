@@ -272,7 +272,7 @@ class Selection(_Rows):
             if rows.size:
                 all_of_it = rows.size == table.n
                 take = slice(n, n + rows.size)
-                groups.append(Group(table, None if all_of_it else rows, take, True))
+                groups.append(Group(table, None if all_of_it else rows, take, rows))
                 n += rows.size
         self._found = Batch(groups, n)
 

@@ -24,7 +24,7 @@ from .bundle import Bundle, with_required
 from .cascade import closure
 from .changes import Changes
 from .component import Schema, schema
-from .entities import EntityIndex, Ids, plain
+from .entities import EntityIndex, Ids, index_of, plain
 from .errors import (
     ComponentMissingError,
     ComponentPresentError,
@@ -54,12 +54,13 @@ class Group:
     """Some rows of one table, and which of the batch's values are theirs.
 
     rows: (k,) u4 in the batch's order, or None for the whole table. take: index into the batch.
+    ordered: the rows ascending, once somebody has asked.
     """
 
     table: Table
     rows: Rows | None
     take: Any
-    ascending: bool
+    ordered: Rows | None = None
 
     @property
     def size(self) -> int:
@@ -80,9 +81,12 @@ class Group:
 
     def sorted_rows(self) -> Rows:
         """The rows, ascending."""
-        if self.rows is None:
-            return np.arange(self.table.n, dtype=np.uint32)
-        return self.rows if self.ascending else np.sort(self.rows)
+        if self.ordered is None:
+            if self.rows is None:
+                self.ordered = np.arange(self.table.n, dtype=np.uint32)
+            else:
+                self.ordered = np.sort(self.rows)
+        return self.ordered
 
 
 @dataclass(slots=True)
@@ -170,19 +174,19 @@ class Store:
             if number < len(self.tables) and self.tables[number].n == k:
                 table = self.tables[number]
                 if np.array_equal(ids, table.buffers[0][:k]):
-                    return Batch([Group(table, None, slice(None), True)], k)
+                    return Batch([Group(table, None, slice(None))], k)
         rows, tables, together, ascending = self.entities.resolve(ids)
         if together:
-            groups = [Group(self.tables[tables[0]], rows, slice(None), ascending)]
+            groups = [Group(self.tables[tables[0]], rows, slice(None), rows if ascending else None)]
         else:
             order = np.argsort(tables, kind="stable")
             numbers, starts = np.unique(tables[order], return_index=True)
             groups = [
-                Group(self.tables[number], rows[take], take, False)
+                Group(self.tables[number], rows[take], take)
                 for number, take in zip(numbers, np.split(order, starts[1:]), strict=True)
             ]
         for group in groups:
-            if not group.ascending:
+            if group.ordered is None:
                 self._refuse_duplicates(group, ids)
         return Batch(groups, k)
 
@@ -201,7 +205,7 @@ class Store:
         """Every row of some tables, in their order."""
         groups, n = [], 0
         for table in tables:
-            groups.append(Group(table, None, slice(n, n + table.n), True))
+            groups.append(Group(table, None, slice(n, n + table.n)))
             n += table.n
         return Batch(groups, n)
 
@@ -291,39 +295,39 @@ class Store:
     def _new_keys(
         self, made: Schema, values: Values, n: int, known_new: bool = False
     ) -> npt.NDArray[np.uint64]:
-        source, target = (np.broadcast_to(values[f], n) for f in made.unique)
-        for field, ids in zip(made.unique, (source, target), strict=True):
-            if n and not ids.all():
-                raise DeadEntityError(
-                    f"{field} is part of a unique pair and cannot be NOBODY (place "
-                    f"{int(np.argmin(ids)):,}); both ends of an edge are living entities"
-                )
-        keys = pair_keys(source, target)
+        keys = self.pairs[made.cls].keys_of(values, n)
         if not known_new:
             self.pairs[made.cls].refuse_known(keys)
         return keys
 
     # -- operations --------------------------------------------------------------------------
 
-    def spawn(
-        self, bundle: Bundle, n: int, doing: str = "spawn", new_pairs: type | None = None
-    ) -> Ids:
-        """n new entities with these components. new_pairs: whose pairs are known to be new."""
+    def spawn(self, bundle: Bundle, n: int, doing: str = "spawn") -> Ids:
+        """n new entities with these components."""
         self.guard(doing)
         with self.checking() as held:
             whole = with_required(bundle, doing)
             values = self.prepare(whole, n, "spawned row")
-            archetype = self.archetype(self.mask(whole))
-            keys = [(s, self._new_keys(s, values, n, s.cls is new_pairs)) for s in archetype.pairs]
-            table = archetype.table
-            begin, end = table.n, table.n + n
-            buffers, capacity = table.room(n)
-            self.entities.reserve(n)
-            for field in archetype.fields:
-                buffers[archetype.place[field]][begin:end] = values[field]
             if not n:
                 self.text.truncate(held)
                 return np.empty(0, np.uint64)
+            return self.spawn_values(tuple(whole), values, n)
+
+    def spawn_values(
+        self, components: tuple[type, ...], values: Values, n: int, new_pairs: type | None = None
+    ) -> Ids:
+        """n new entities from checked values of all their fields.
+
+        new_pairs: the component whose pairs are known to be new and distinct.
+        """
+        archetype = self.archetype(self.mask(components))
+        keys = [(s, self._new_keys(s, values, n, s.cls is new_pairs)) for s in archetype.pairs]
+        table = archetype.table
+        begin, end = table.n, table.n + n
+        buffers, capacity = table.room(n)
+        self.entities.reserve(n)
+        for field in archetype.fields:
+            buffers[archetype.place[field]][begin:end] = values[field]
         table.settle_in(buffers, capacity)
         ids = buffers[0][begin:end]
         self.entities.allocate(ids, table.number, begin)
@@ -393,21 +397,23 @@ class Store:
                 f"values, world.query(..., without={name}) leaves such entities out"
             )
 
-    def _refuse_missing(self, group: Group, components: Iterable[type], doing: str) -> None:
-        archetype = group.table.archetype
-        for component in components:
-            if component not in archetype.components and group.size:
-                raise ComponentMissingError(
-                    f"{doing}: entity {int(group.ids[0])} has no {schema(component).name}; it has "
-                    f"{archetype}"
-                )
+    def refuse_missing(self, batch: Batch, components: Iterable[type], doing: str) -> None:
+        """Raise ComponentMissingError where an entity lacks one of these."""
+        for group in batch.groups:
+            archetype = group.table.archetype
+            for component in components:
+                if component not in archetype.components and group.size:
+                    raise ComponentMissingError(
+                        f"{doing}: entity {int(group.ids[0])} has no {schema(component).name}; it "
+                        f"has {archetype}"
+                    )
 
     def remove(self, batch: Batch, components: tuple[type, ...], doing: str = "remove") -> None:
         """Take these components from every entity of the batch."""
         self.guard(doing)
         gone = self.mask(components)
+        self.refuse_missing(batch, components, doing)
         for group in batch.groups:
-            self._refuse_missing(group, components, doing)
             for made in group.table.archetype.schemas:
                 needed = [c for c in made.requires if c in components]
                 if needed and made.cls not in components:
@@ -508,11 +514,14 @@ class Store:
         """Change the given fields of every entity of the batch."""
         self.guard(doing)
         with self.checking():
-            for group in batch.groups:
-                self._refuse_missing(group, bundle, doing)
+            self.refuse_missing(batch, bundle, doing)
             for component in bundle:
                 self._refuse_pair_fields(component, bundle[component], doing)
             values = self.prepare(bundle, batch.n, "entity", defaults=False)
+        self.set_values(batch, values)
+
+    def set_values(self, batch: Batch, values: Values) -> None:
+        """Change fields to checked values."""
         for group in batch.groups:
             for field, value in values.items():
                 new = value if value.shape == field.shape else value[group.take]
@@ -548,10 +557,15 @@ class Store:
             self._notify("despawn", ending)
         for field, members in cleared:
             for group in self.locate(members).groups:
-                self._redirect(group, field, np.zeros((), np.uint64))
-                group.table.column(field)[group.rows if group.rows is not None else ...] = NOBODY
+                group.table.column(field)[group.sorted_rows()] = NOBODY
                 self.changes.opened(group.table, field.component, group.rows)
-        dead = [group.ids for group in batch.groups]
+        dead = [
+            g.ids if g.rows is None else g.table.buffers[0][g.sorted_rows()] for g in batch.groups
+        ]
+        for index in self.indices.values():
+            if len(index.buckets):
+                for ids in dead:  # whoever named the dead is dead too, or names nobody now
+                    index.buckets.drop(index_of(ids))
         for group in batch.groups:
             self._lost(group, group.table.archetype.components)
         for group, ids in zip(batch.groups, dead, strict=True):

@@ -21,8 +21,8 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from .component import schema
-from .errors import ColumnValueError, QueryError, StaleViewError
+from .component import schema, unknown_field
+from .errors import ColumnValueError, QueryError, StaleViewError, UnknownFieldError
 from .fields import Field
 from .table import Table
 
@@ -72,6 +72,13 @@ class _ViewBase:
     _first: int
     _writable: bool
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in type(self).__dict__ and not isinstance(
+            getattr(type(self), name, None), property
+        ):
+            raise UnknownFieldError(unknown_field(schema(type(self).__mro__[2]), name))
+        object.__setattr__(self, name, value)
+
     @property
     def ids(self) -> npt.NDArray[np.uint64]:
         """(n,) u8 ids of the rows, read-only."""
@@ -117,13 +124,14 @@ def view_maker(component: type, writable: bool = True) -> Callable[[Table], Any]
     """A function from a table that has the component to a view of it."""
     made = view_class(component)
     new: Callable[[type], Any] = object.__new__
+    put = object.__setattr__
 
     def make(table: Table) -> Any:
         view = new(made)
-        view._table = table
-        view._version = table.version
-        view._first = table.archetype.first.get(component, 0)
-        view._writable = writable
+        put(view, "_table", table)
+        put(view, "_version", table.version)
+        put(view, "_first", table.archetype.first.get(component, 0))
+        put(view, "_writable", writable)
         return view
 
     return make

@@ -174,7 +174,12 @@ class World:
         """
         check_field(field, "get")
         asked = as_ids(ids)
-        rows, tables, _, _ = self.store.entities.resolve(asked)
+        rows, tables, together, _ = self.store.entities.resolve(asked)
+        if together and asked.size:
+            table = self.store.tables[tables[0]]
+            if field in table.archetype.place:
+                taken: Array = table.column(field).take(rows, axis=0)
+                return taken
         found = np.empty((asked.size, *field.shape), field.dtype)
         for number in np.unique(tables):
             table = self.store.tables[number]

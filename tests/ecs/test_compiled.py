@@ -119,7 +119,7 @@ def test_halves_are_computed_as_f4():
         data.x = data.x * f4(1.5) + f4(0.125)
 
     if not converts_halves():
-        with pytest.raises(KernelError, match="data.x is f2, which this processor cannot"):
+        with pytest.raises(KernelError, match=r"data.x is f2, which this processor cannot"):
             run(scale, x=x)
         pytest.skip("no F16C")
     run(scale, x=x)

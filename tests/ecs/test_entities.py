@@ -196,6 +196,8 @@ def test_ids_are_taken_in_every_honest_form():
         (ids[4:].astype(np.int64), [4, 5]),
         (tuple(ids[[5, 0]].tolist()), [5, 0]),
         (ids[::2], [0, 2, 4]),
+        ([ids[1], int(ids[2])], [1, 2]),
+        (list(ids[:2]), [0, 1]),
         ([], []),
     ):
         assert world.get(given, Position.x).tolist() == expected

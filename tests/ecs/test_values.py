@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from populace import (
+    NOBODY,
     Entity,
     Text,
     Vector,
@@ -414,6 +415,8 @@ def test_a_reference_to_the_dead_is_refused():
             world.spawn(3, Values(who=value))
     with refused(world, ColumnValueError, "Values.who", "-1"):
         world.set(alive, Values(who=-1))
+    world.set(alive, Values(who=[alive[0], NOBODY, alive[1]]))
+    assert world.get(alive, Values.who).tolist() == [alive[0], NOBODY, alive[1]]
     world.set(alive, Values(who=alive[::-1]))
     assert world.get(alive, Values.who).tolist() == alive[::-1].tolist()
 
