@@ -6,6 +6,7 @@
 # folder with a space in its name.
 
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 .PHONY: help setup run test nightly check lint types docs bench build clean
 
 # A name on PATH can be a shim that does not start, or a Python without venv: take the first that

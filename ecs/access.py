@@ -19,6 +19,7 @@ from .component import schema
 from .entities import Ids
 from .errors import PopulaceError, SystemSignatureError
 from .random import Rng
+from .text import TextPool
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -225,6 +226,8 @@ def _tables(total: Access, parts: list[Parameter]) -> None:
             total.reads.add(part.of)
         elif part.role in ("write", "optional_write"):
             total.writes.add(part.of)
+            if any(f.kind == "text" for f in schema(part.of).fields):
+                total.writes.add(TextPool)  # codes are given in the order of first sight
         if part.role in ("read", "write", "with"):
             needs.add(part.of)
         elif part.role == "without":

@@ -78,6 +78,16 @@ def read_bundle(things: tuple[Any, ...], doing: str) -> Bundle:
     return bundle
 
 
+def copy_fields(given: dict[str, Any]) -> dict[str, Any]:
+    """Given fields that no later change of the caller's arrays reaches."""
+    return {k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in given.items()}
+
+
+def copied(bundle: Bundle) -> Bundle:
+    """The same for a whole bundle."""
+    return {cls: copy_fields(given) for cls, given in bundle.items()}
+
+
 def with_required(bundle: Bundle, doing: str, present: Collection[type] = ()) -> Bundle:
     """The bundle and all that its components require, with defaults; fields without one checked.
 

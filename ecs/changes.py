@@ -21,7 +21,7 @@ import numpy.typing as npt
 from .component import schema
 from .errors import CapacityError, UntrackedError
 from .rows import Rows, stamp_changes
-from .table import CHUNK, Archetype, Hidden, Table
+from .table import CHUNK, Hidden, Table
 
 if TYPE_CHECKING:
     from .store import Store
@@ -41,23 +41,27 @@ class Changes:
         if component in self.tracked:
             return
         schema(component)
-        self.tracked = (*self.tracked, component)
+        tracked = (*self.tracked, component)
+        pool, widened = self.store.pool, []
         for archetype in self.store.archetypes:
             if component in archetype.components:
-                self._widen(archetype, component)
+                table = archetype.table
+                held = dict(zip(archetype.keys, table.buffers, strict=True))
+                keys = archetype.keys_with(tracked)
+                buffers = [
+                    held[key] if key in held else pool.take(key, table.capacity) for key in keys
+                ]
+                widened.append((archetype, buffers))
+        self.tracked = tracked
+        for archetype in self.store.archetypes:
             archetype.plans.clear()
-
-    def _widen(self, archetype: Archetype, component: type) -> None:
-        table = archetype.table
-        self.settle(table)
-        keys = archetype.keys
-        archetype.track(self.tracked)
-        held = dict(zip(keys, table.buffers, strict=True))
-        pool, capacity = self.store.pool, table.capacity
-        buffers = [held[key] if key in held else pool.take(key, capacity) for key in archetype.keys]
-        table.touch()
-        table.adopt(archetype, buffers, capacity)
-        self.fresh(table, 0, table.n, (component,))
+        for archetype, buffers in widened:
+            table = archetype.table
+            self.settle(table)
+            table.touch()
+            archetype.track(tracked)
+            table.adopt(archetype, buffers, table.capacity)
+            self.fresh(table, 0, table.n, (component,))
 
     def fresh(self, table: Table, begin: int, end: int, components: tuple[type, ...]) -> None:
         """Rows [begin, end) have just been given these components."""
@@ -88,6 +92,7 @@ class Changes:
         handed = table.handed
         if handed is None or not table.n:
             return
+        table.unshow()
         place = table.archetype.place
         for component in table.archetype.tracked:
             fields = schema(component).persisted

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .bundle import Bundle, count_rows, read_bundle
-from .component import given_fields, schema
+from .bundle import Bundle, copied, copy_fields, count_rows, read_bundle
+from .component import component_tuple, given_fields
 from .entities import Ids, as_ids
 from .errors import ColumnShapeError, DeadEntityError
 from .values import rows_of
@@ -35,6 +35,11 @@ class Pending:
     def __init__(self, n: int) -> None:
         self.n = n
         self._ids: Ids | None = None
+
+    @property
+    def value(self) -> Any:
+        """The ids as the value of a field: those of one entity are a scalar."""
+        return self.ids[0] if self.n == 1 else self.ids
 
     @property
     def ids(self) -> Ids:
@@ -63,7 +68,7 @@ class Commands:
         n, parts = (None, things)
         if things and isinstance(things[0], (int, np.integer)):
             n, parts = int(things[0]), things[1:]
-        bundle = _copied(read_bundle(parts, "commands.spawn"))
+        bundle = copied(read_bundle(parts, "commands.spawn"))
         rows = count_rows(n, _resolved_sizes(bundle))
         pending = Pending(rows)
 
@@ -79,18 +84,17 @@ class Commands:
 
     def add(self, ids: Any, *components: Any) -> None:
         """Queue an add."""
-        bundle = _copied(read_bundle(components, "commands.add"))
+        bundle = copied(read_bundle(components, "commands.add"))
         self._on("add", ids, bundle, lambda batch, given: self._world.store.add(batch, given))
 
     def set(self, ids: Any, *values: Any) -> None:
         """Queue a set."""
-        bundle = _copied(read_bundle(values, "commands.set"))
+        bundle = copied(read_bundle(values, "commands.set"))
         self._on("set", ids, bundle, lambda batch, given: self._world.store.set(batch, given))
 
     def remove(self, ids: Any, *components: type) -> None:
         """Queue a remove."""
-        for component in components:
-            schema(component)
+        component_tuple(components)
         self._on("remove", ids, None, lambda batch, _: self._world.store.remove(batch, components))
 
     def upsert(self, pair: Any, *values: Any) -> None:
@@ -107,7 +111,7 @@ class Commands:
 
     def _values(self, name: str, values: tuple[Any, ...], act: Callable[..., object]) -> None:
         parts = [
-            v if isinstance(v, type) else (type(v), _copy_fields(given_fields(v))) for v in values
+            v if isinstance(v, type) else (type(v), copy_fields(given_fields(v))) for v in values
         ]
 
         def run() -> None:
@@ -164,16 +168,8 @@ class Commands:
         return done
 
 
-def _copy_fields(given: dict[str, Any]) -> dict[str, Any]:
-    return {k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in given.items()}
-
-
 def _fill_fields(given: dict[str, Any]) -> dict[str, Any]:
-    return {k: v.ids if isinstance(v, Pending) else v for k, v in given.items()}
-
-
-def _copied(bundle: Bundle) -> Bundle:
-    return {cls: _copy_fields(given) for cls, given in bundle.items()}
+    return {k: v.value if isinstance(v, Pending) else v for k, v in given.items()}
 
 
 def _filled(bundle: Bundle) -> Bundle:
@@ -181,9 +177,11 @@ def _filled(bundle: Bundle) -> Bundle:
 
 
 def _resolved_sizes(bundle: Bundle) -> Bundle:
+    """The bundle with something of the right shape where ids are still pending."""
     return {
         cls: {
-            k: np.empty(v.n, np.uint64) if isinstance(v, Pending) else v for k, v in given.items()
+            k: np.zeros(() if v.n == 1 else v.n) if isinstance(v, Pending) else v
+            for k, v in given.items()
         }
         for cls, given in bundle.items()
     }
@@ -192,7 +190,9 @@ def _resolved_sizes(bundle: Bundle) -> Bundle:
 def _rows_given(bundle: Bundle, name: str, cls: type) -> int | None:
     """How many rows a given value has, None for one that broadcasts."""
     value = bundle[cls][name]
-    return value.n if isinstance(value, Pending) else rows_of(getattr(cls, name), value)
+    if isinstance(value, Pending):
+        return value.n if value.n != 1 else None
+    return rows_of(getattr(cls, name), value)
 
 
 def _check_lengths(doing: str, bundle: Bundle, n: int) -> None:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar, dataclass_transform, overload
 
 from .errors import (
     ComponentDefinitionError,
+    DuplicateComponentError,
     MissingFieldError,
     UnknownComponentError,
     UnknownFieldError,
@@ -297,3 +298,16 @@ def require_fields(made: Schema, given: Iterable[str], doing: str) -> None:
             f"{doing} needs {made.name}.{absent[0]}: it has no default; give "
             f"{made.name}({', '.join(f'{name}=...' for name in absent)})"
         )
+
+
+def component_tuple(components: Any) -> tuple[type, ...]:
+    """One component class or a tuple of them, each checked.
+
+    Raises UnknownComponentError, DuplicateComponentError.
+    """
+    parts = components if isinstance(components, (tuple, list)) else (components,)
+    for place, part in enumerate(parts):
+        made = schema(part)
+        if part in parts[:place]:
+            raise DuplicateComponentError(f"{made.name} is named twice; once will do")
+    return tuple(parts)

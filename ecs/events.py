@@ -47,7 +47,7 @@ class EventQueue:
 
     def emit(self, value: Any, text: TextPool, entities: EntityIndex) -> int:
         """Append one batch, checked like a spawn. Returns how many events it holds."""
-        given = given_fields(value)
+        given = {} if isinstance(value, type) else given_fields(value)
         require_fields(self.schema, given, "emit")
         rows = {f.name: rows_of(f, given.get(f.name)) for f in self.schema.fields}
         sizes = {name: n for name, n in rows.items() if n is not None}

@@ -27,6 +27,7 @@ from .errors import SystemSignatureError
 from .rowcode import RowSource, translate
 from .system import BoundSystem, Sink, System, query_of, read_rules
 from .table import IDS, Key, Table
+from .text import TextPool
 
 if TYPE_CHECKING:
     from .world import World
@@ -51,6 +52,7 @@ class KernelSystem(System):
                     f"Read[C], Write[C], Res[R], Id, With[C], Without[C] and AnyOf[...]; write an "
                     f"array system (@system) for anything else"
                 )
+        self.access.writes.discard(TextPool)  # a row function knows codes only
         if not self.per_table:
             raise SystemSignatureError(f"kernel {self.name} reads and writes no component")
         self.rows: RowSource = self._translate()

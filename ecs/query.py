@@ -19,11 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .bundle import read_bundle
-from .component import schema
+from .component import component_tuple
 from .entities import Ids
 from .errors import (
     ComponentMissingError,
-    DuplicateComponentError,
     QueryError,
     StaleViewError,
 )
@@ -301,19 +300,6 @@ def _bool_mask(mask: Any, n: int) -> npt.NDArray[np.bool_]:
             f"shape {array.shape}; for row numbers or ids use world methods that take ids"
         )
     return array
-
-
-def component_tuple(components: Any) -> tuple[type, ...]:
-    """One component class or a tuple of them, each checked.
-
-    Raises UnknownComponentError, DuplicateComponentError.
-    """
-    parts = components if isinstance(components, (tuple, list)) else (components,)
-    for place, part in enumerate(parts):
-        made = schema(part)
-        if part in parts[:place]:
-            raise DuplicateComponentError(f"{made.name} is named twice; once will do")
-    return tuple(parts)
 
 
 def check_field(field: Any, doing: str) -> None:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from .commands import Commands
 from .errors import ScheduleError
 from .system import BoundSystem, System
+from .text import TextPool
 
 if TYPE_CHECKING:
     from .clock import Clock
@@ -111,7 +112,8 @@ class Schedule:
         self.entries[name] = entry
         try:
             self._stages = None
-            if not (entry.before | entry.after) - self.entries.keys():
+            named = frozenset().union(*(e.before | e.after for e in self.entries.values()))
+            if named <= self.entries.keys():
                 self.stages()
         except ScheduleError:
             del self.entries[name]
@@ -240,15 +242,16 @@ class Schedule:
         begin = perf_counter_ns()
         try:
             tables, rows = entry.bound.run(entry.sink)
+            elapsed = perf_counter_ns() - begin
+            if world.debug and not before:
+                world.check()
         except Exception as error:
             entry.sink.clear()  # what a failed system queued does not happen
             error.add_note(f"in system {entry.name}, step {world.clock.tick}")
             raise
         finally:
             store.locked = before
-        world.telemetry.of(entry.name).record(tables, rows, perf_counter_ns() - begin)
-        if world.debug and not before:
-            world.check()
+        world.telemetry.of(entry.name).record(tables, rows, elapsed)
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -299,7 +302,7 @@ def _names(systems: Any) -> frozenset[str]:
 
 def _describe(entry: Entry) -> str:
     def names(classes: set[type]) -> str:
-        return ", ".join(sorted(c.__name__ for c in classes)) or "-"
+        return ", ".join(sorted(c.__name__ for c in classes if c is not TextPool)) or "-"
 
     access = entry.system.access
     parts = [f"{entry.name:<24}"]

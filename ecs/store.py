@@ -39,7 +39,7 @@ from .observers import Change, Kind, Observers
 from .pairs import PairIndex, pair_keys
 from .references import ReferenceIndex
 from .rows import Rows, copy_rows
-from .table import Archetype, Array, BufferPool, Table, move_plan
+from .table import Archetype, Array, BufferPool, Key, Table, move_plan
 from .text import TextPool
 from .values import default_of, list_of, prepare
 
@@ -372,9 +372,9 @@ class Store:
             }
             extra = self.mask(whole)
             moves = [(g, self.archetype(g.table.archetype.mask | extra)) for g in batch.groups]
-            self._make_room(moves)
+            room = self._make_room(moves)
         told: list[Change] = []
-        for group, target in moves:
+        for (group, target), fresh in zip(moves, room, strict=True):
             plan = move_plan(group.table.archetype, target)
             new = {
                 f: values[f] if values[f].shape == f.shape else values[f][group.take]
@@ -383,7 +383,7 @@ class Store:
             made_keys = [(s, keys[s.cls][group.take]) for s in target.pairs if s.cls in keys]
             if self.observers.held:
                 told.append((plan.fresh_components, group.ids.copy()))
-            table, begin, end = self._move(group, target, new)
+            table, begin, end = self._move(group, target, new, fresh)
             self._gained(table, begin, end, plan.fresh_components, made_keys)
         self._notify("add", told)
         self._changed()
@@ -422,12 +422,12 @@ class Store:
                         f"as well, or keep both"
                     )
         moves = [(g, self.archetype(g.table.archetype.mask & ~gone)) for g in batch.groups]
-        self._make_room(moves)
+        room = self._make_room(moves)
         if self.observers.held:
             self._notify("remove", [(components, group.ids) for group, _ in moves])
-        for group, target in moves:
+        for (group, target), fresh in zip(moves, room, strict=True):
             self._lost(group, components)
-            self._move(group, target, {})
+            self._move(group, target, {}, fresh)
         self._changed()
 
     def _lost(self, group: Group, components: tuple[type, ...]) -> None:
@@ -441,29 +441,40 @@ class Store:
                 source, target = (group.column(f) for f in made.unique)
                 self.pairs[made.cls].table.discard(pair_keys(source, target))
 
-    def _make_room(self, moves: list[tuple[Group, Archetype]]) -> None:
-        """Grow every target before the first row moves."""
-        wanted: dict[int, int] = {}
-        for group, target in moves:
-            if group.rows is None and not target.table.n and wanted.get(target.mask) is None:
-                continue  # will be handed over
-            wanted[target.mask] = wanted.get(target.mask, 0) + group.size
-        for mask, k in wanted.items():
-            table = self.archetype(mask).table
-            table.settle_in(*table.room(k))
+    def _make_room(self, moves: list[tuple[Group, Archetype]]) -> list[dict[Key, Array] | None]:
+        """All the memory that the moves will take, before the first row moves.
 
-    def _move(self, group: Group, target: Archetype, values: Values) -> tuple[Table, int, int]:
-        """Move rows to another archetype; returns where they are now."""
+        For each move the buffers that a hand-over needs, or None where rows are appended. A table
+        is handed over when all of it goes to an empty table and nothing else does.
+        """
+        wanted: dict[int, list[int]] = {}
+        for group, target in moves:
+            wanted.setdefault(target.mask, []).append(group.size)
+        fresh: list[dict[Key, Array] | None] = []
+        for group, target in moves:
+            whole = group.rows is None and not target.table.n and len(wanted[target.mask]) == 1
+            if not whole:
+                fresh.append(None)
+                continue
+            del wanted[target.mask]
+            held, capacity = group.table.archetype.place, group.table.capacity
+            fresh.append({k: self.pool.take(k, capacity) for k in target.keys if k not in held})
+        for mask, sizes in wanted.items():
+            table = self.archetype(mask).table
+            table.settle_in(*table.room(sum(sizes)))
+        return fresh
+
+    def _move(
+        self, group: Group, target: Archetype, values: Values, fresh: dict[Key, Array] | None
+    ) -> tuple[Table, int, int]:
+        """Move rows to another archetype, where `_make_room` made room; returns where they are."""
         table = group.table
-        if table.archetype is target:
-            return table, 0, 0
         self.changes.settle(table)
-        if group.rows is None and not target.table.n:
-            return self._hand_over(table, target, values)
+        if fresh is not None:
+            return self._hand_over(table, target, values, fresh)
         plan = move_plan(table.archetype, target)
         into, k = target.table, group.size
         begin, end = into.n, into.n + k
-        into.settle_in(*into.room(k))
         rows = np.arange(begin, end, dtype=np.uint32)
         if group.rows is None:
             for a, b in zip(plan.shared_from, plan.shared_to, strict=True):
@@ -482,20 +493,19 @@ class Store:
             table.close(group.sorted_rows())
         return into, begin, end
 
-    def _hand_over(self, table: Table, target: Archetype, values: Values) -> tuple[Table, int, int]:
+    def _hand_over(
+        self, table: Table, target: Archetype, values: Values, fresh: dict[Key, Array]
+    ) -> tuple[Table, int, int]:
         """A whole table becomes the table of another archetype: columns change hands, rows do not
         move, and slots stay right because they name the table, not the archetype."""
         source, empty, n = table.archetype, target.table, table.n
-        old, kept = table.buffers, {}
-        spare = dict(zip(source.keys, old, strict=True))
-        for key in target.keys:
-            kept[key] = spare.pop(key) if key in spare else self.pool.take(key, table.capacity)
+        spare = dict(zip(source.keys, table.buffers, strict=True))
+        kept = {k: spare.pop(k) if k in spare else fresh.pop(k) for k in target.keys}
         held = table.handed or b""
         out = [key for key, flag in zip(source.keys, held, strict=False) if flag and key in kept]
         table.touch()
         empty.touch()
         unused = [*spare.values(), *empty.buffers]
-        del old
         spare.clear()
         table.adopt(target, [kept[key] for key in target.keys], table.capacity)
         empty.adopt(source, [self.pool.take(key, 0) for key in source.keys], 0)
@@ -518,6 +528,10 @@ class Store:
             for component in bundle:
                 self._refuse_pair_fields(component, bundle[component], doing)
             values = self.prepare(bundle, batch.n, "entity", defaults=False)
+        written = [g.table.column(f) for g in batch.groups for f in values]
+        for field, value in values.items():  # as they were at the call, whatever is written first
+            if any(np.may_share_memory(value, column) for column in written):
+                values[field] = value.copy()
         self.set_values(batch, values)
 
     def set_values(self, batch: Batch, values: Values) -> None:

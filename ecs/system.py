@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
-from .access import Access, Parameter, access_of, read_signature
+from .access import Access, Emit, Parameter, access_of, read_signature
 from .commands import Commands
 from .errors import ScheduleError, SystemSignatureError
 from .query import Query
@@ -103,24 +103,24 @@ class BoundSystem(ABC):
     def run(self, sink: Sink) -> tuple[int, int]:
         """Do the work."""
 
-    def argument(self, parameter: Parameter, sink: Sink) -> Any:
-        """What a parameter that does not depend on a table gets."""
-        role, world = parameter.role, self.world
+    def source(self, parameter: Parameter) -> Callable[[Sink], Any]:
+        """Where a parameter that does not depend on a table comes from at each run."""
+        role, world, of = parameter.role, self.world, parameter.of
         if role in ("res", "res_mut"):
-            return world.resources.get(parameter.of)
+            get = world.resources.get
+            return lambda sink: get(of)
         if role == "events":
-            return self.readers[parameter.name].read()
+            read = self.readers[parameter.name].read
+            return lambda sink: read()
         if role == "emit":
-            from .access import Emit
-
-            return Emit(sink.emit)
+            return lambda sink: Emit(sink.emit)
         if role == "commands":
-            return sink.commands
+            return lambda sink: sink.commands
         if role == "rng":
-            return Rng(world.seed, self.name, world.clock.now)
+            return lambda sink: Rng(world.seed, self.name, world.clock.now)
         if role == "world":
-            return world
-        return None
+            return lambda sink: world
+        return lambda sink: None
 
 
 class TableSystem(BoundSystem):
@@ -139,7 +139,7 @@ class TableSystem(BoundSystem):
         self._views = [(n, order.index(p.of)) for n, p in numbered if p.role in roles]
         self._ids = [n for n, p in numbered if p.role == "id"]
         self._others = [
-            (n, p)
+            (n, self.source(p))
             for n, p in numbered
             if p.role in ("res", "res_mut", "events", "emit", "commands", "rng")
         ]
@@ -163,8 +163,8 @@ class TableSystem(BoundSystem):
         if self._seen != self.query.filter.version:
             self._look()
         arguments: list[Any] = [None] * len(self.system.parameters)
-        for place, parameter in self._others:
-            arguments[place] = self.argument(parameter, sink)
+        for place, source in self._others:
+            arguments[place] = source(sink)
         function = self.system.function
         for taken in self._tables:
             for place, value in taken:
@@ -186,7 +186,7 @@ class SingleSystem(BoundSystem):
     def run(self, sink: Sink) -> tuple[int, int]:
         """Call the function."""
         arguments = [
-            self._rows[p.name] if p.role == "rows" else self.argument(p, sink)
+            self._rows[p.name] if p.role == "rows" else self.source(p)(sink)
             for p in self.system.parameters
         ]
         self.system.function(*arguments)
@@ -237,7 +237,8 @@ def read_rules(
     Raises ScheduleError.
     """
     for label, interval in (("every", every), ("fixed_step", fixed_step)):
-        if interval is not None and (not isinstance(interval, int) or interval <= 0):
+        whole = isinstance(interval, int) and not isinstance(interval, bool)
+        if interval is not None and (not whole or interval <= 0):
             raise ScheduleError(
                 f"{label} is simulated time in whole µs, > 0, as hours(1) gives; got {interval!r}"
             )

@@ -79,14 +79,19 @@ class Archetype:
         self.table: Table
         self.watchers: list[Filter] = []
 
+    def keys_with(self, tracked: Iterable[type]) -> tuple[Key, ...]:
+        """The columns if these components were tracked."""
+        hidden: list[Key] = []
+        for each in self.components:
+            if each in tracked:
+                hidden.append(Hidden("tick", each))
+                hidden.extend(Hidden("shadow", f) for f in schema(each).persisted)
+        return (IDS, *self.fields, *hidden)
+
     def track(self, tracked: Iterable[type]) -> None:
         """Lay the columns out anew for the components that are tracked."""
         self.tracked = tuple(c for c in self.components if c in tracked)
-        hidden: list[Key] = []
-        for each in self.tracked:
-            hidden.append(Hidden("tick", each))
-            hidden.extend(Hidden("shadow", f) for f in schema(each).persisted)
-        self.keys: tuple[Key, ...] = (IDS, *self.fields, *hidden)
+        self.keys = self.keys_with(self.tracked)
         self.place: dict[Key, int] = {key: c for c, key in enumerate(self.keys)}
         self.first = {s.cls: self.place[s.fields[0]] for s in self.schemas if s.fields}
         self.plans: dict[int, MovePlan] = {}
@@ -175,6 +180,7 @@ class Table:
         "n",
         "number",
         "raw",
+        "shown",
         "store",
         "version",
     )
@@ -184,6 +190,7 @@ class Table:
         self.number = number
         self.n = 0
         self.version = 0
+        self.shown: list[tuple[Any, str]] = []  # views and the names of the columns in their slots
         self.adopt(archetype, [store.pool.take(key, 0) for key in archetype.keys], 0)
 
     def adopt(self, archetype: Archetype, buffers: list[Array], capacity: int) -> None:
@@ -240,11 +247,18 @@ class Table:
         self.version += 1
         for watcher in self.archetype.watchers:
             watcher.stale = True
+        self.unshow()
         for place, array in enumerate(self._live):
             if array is not None:
                 array.flags.writeable = False
                 self._live[place] = None
             self._frozen[place] = None
+
+    def unshow(self) -> None:
+        """Take every column out of the views' slots: they ask again."""
+        for view, name in self.shown:
+            object.__delattr__(view, name)
+        self.shown.clear()
 
     # -- growth ------------------------------------------------------------------------------
 

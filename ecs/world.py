@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .bundle import Template, count_rows, read_bundle
+from .bundle import Template, copied, count_rows, read_bundle
 from .check import check
 from .clock import Clock
 from .commands import Commands
-from .component import schema
+from .component import component_tuple, schema
 from .digest import digest
 from .edges import ensure, upsert
 from .entities import Ids, as_ids
@@ -28,7 +28,7 @@ from .fields import Field
 from .inspection import Row, describe, memory
 from .observers import Callback, Kind, Observer
 from .pairs import PairIndex
-from .query import Query, check_field, component_tuple
+from .query import Query, check_field
 from .references import ReferenceIndex
 from .resources import Resources
 from .schedule import DEFAULT_PHASES, Schedule
@@ -92,6 +92,10 @@ class World:
     def __len__(self) -> int:
         """How many entities are alive."""
         return len(self.store.entities)
+
+    def __bool__(self) -> bool:
+        """True, also of an empty world."""
+        return True
 
     def __repr__(self) -> str:
         return f"<World seed={self.seed}: {len(self):,} entities, t = {self.clock.seconds:g} s>"
@@ -208,7 +212,7 @@ class World:
 
     def template(self, name: str, *components: Any) -> Template:
         """A named bundle with defaults, to spawn from; later ones of that name replace it."""
-        made = self._templates[name] = Template(name, read_bundle(components, "template"))
+        made = self._templates[name] = Template(name, copied(read_bundle(components, "template")))
         return made
 
     # -- queries ---------------------------------------------------------------------------------
@@ -236,8 +240,11 @@ class World:
         if found is None:
             parts = [component_tuple(part) for part in key]
             fetched = (*parts[0], *parts[3])
-            if len(set(fetched)) != len(fetched):
-                raise QueryError("a query fetches each component once")
+            for component in fetched:
+                if fetched.count(component) > 1:
+                    raise QueryError(
+                        f"a query fetches each component once; {component.__name__} is named twice"
+                    )
             found = self._queries[key] = Query(self, *parts)
         return found
 
@@ -295,6 +302,7 @@ class World:
         spawns that follow only copy."""
         self.store.guard("reserve")
         table = self.store.archetype(self.store.mask(component_tuple(components))).table
+        n = count_rows(n, {})
         buffers, capacity = table.room(n, exact=True)
         self.store.entities.reserve(n)
         self.store.entities.slots[self.store.entities.n_slots :] = 0
@@ -383,7 +391,8 @@ class World:
 
         Raises UnknownComponentError for anything but an event, and what `spawn` raises of values.
         """
-        queue = self.event_queues.queue(type(events))
+        cls = events if isinstance(events, type) else type(events)
+        queue = self.event_queues.queue(cls)
         return queue.emit(events, self.text, self.store.entities)
 
     def events(self, cls: type) -> EventReader:
@@ -430,8 +439,10 @@ class World:
 
         progress: called with the world after each step. Raises ScheduleError.
         """
-        if not isinstance(step, (int, np.integer)) or step <= 0:
+        if isinstance(step, bool) or not isinstance(step, (int, np.integer)) or step <= 0:
             raise ScheduleError(f"a run's step is a whole number of µs > 0, got {step!r}")
+        if isinstance(time, bool) or not isinstance(time, (int, np.integer)) or time < 0:
+            raise ScheduleError(f"a run lasts a whole number of µs >= 0, got {time!r}")
         left = int(time)
         while left > 0:
             self.step(min(int(step), left))

@@ -41,8 +41,7 @@ from populace.ecs.errors import (
 from . import future_annotations
 from .parts import Asleep, Kind, Memory, Position, Tie, Trace, Velocity
 
-
-# -- what a class becomes ----------------------------------------------------------------------
+# -- what a class becomes ------------------------------------------------------------------------
 
 
 def test_fields_say_what_they_are():
@@ -52,7 +51,11 @@ def test_fields_say_what_they_are():
     assert (Velocity.x.dtype, Velocity.x.kind, Velocity.x.shape) == (np.float32, "scalar", ())
     assert (Velocity.x.unit, Velocity.x.range, Velocity.x.default) == ("m/s", (-10, 10), 0)
     assert "m/s" in repr(Velocity.x)
-    assert (Memory.vector.kind, Memory.vector.shape, Memory.vector.dtype) == ("vector", (4,), np.float32)
+    assert (Memory.vector.kind, Memory.vector.shape, Memory.vector.dtype) == (
+        "vector",
+        (4,),
+        np.float32,
+    )
     assert (Memory.text.kind, Memory.text.dtype) == ("text", np.uint32)
     assert (Memory.kind.kind, Memory.kind.dtype, Memory.kind.choices) == ("enum", np.uint8, Kind)
     assert (Memory.owner.kind, Memory.owner.dtype) == ("entity", np.uint64)
@@ -203,7 +206,13 @@ def test_defaults_fill_what_is_not_given():
 
     world = World()
     row = world.entity(int(world.spawn(3, Full)[2]))[Full]
-    assert (row.number, row.flag, row.text, row.kind, row.who) == (7, True, "quiet", Kind.THOUGHT, 0)
+    assert (row.number, row.flag, row.text, row.kind, row.who) == (
+        7,
+        True,
+        "quiet",
+        Kind.THOUGHT,
+        0,
+    )
     assert row.whole.tolist() == [2, 2, 2]
     assert row.each.tolist() == [1, -1]
     assert Full.each.row_bytes == 2
@@ -233,7 +242,7 @@ def test_on_despawn_defaults():
     assert Refers.nulled.on_despawn == "null"
 
 
-# -- what cannot be a component -----------------------------------------------------------------
+# -- what cannot be a component ------------------------------------------------------------------
 
 
 def definitions():
@@ -517,7 +526,9 @@ def definitions():
     ]
 
 
-@pytest.mark.parametrize(("words", "define"), definitions(), ids=lambda d: getattr(d, "__name__", ""))
+@pytest.mark.parametrize(
+    ("words", "define"), definitions(), ids=lambda d: getattr(d, "__name__", "")
+)
 def test_a_wrong_definition_is_refused(words, define):
     """A class that cannot be a component is refused when it is made; the message names class and
     field, the value, and what is allowed."""
@@ -554,7 +565,7 @@ def test_one_required_class_needs_no_tuple():
     assert world.has(world.spawn(1, Needy), Trace).all()
 
 
-# -- values -------------------------------------------------------------------------------------
+# -- values --------------------------------------------------------------------------------------
 
 
 def test_unknown_fields_are_named_with_the_nearest():

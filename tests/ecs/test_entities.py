@@ -176,7 +176,9 @@ def test_ids_do_not_depend_on_how_batches_are_split():
     """The same entities spawned and despawned in one batch or in many get the same ids."""
     whole, parts = World(), World()
     for world, k in ((whole, 1), (parts, 7)):
-        ids = np.concatenate([world.spawn(n, Asleep) for n in np.diff(np.linspace(0, 70, k + 1, dtype=int))])
+        ids = np.concatenate(
+            [world.spawn(n, Asleep) for n in np.diff(np.linspace(0, 70, k + 1, dtype=int))]
+        )
         for some in np.array_split(ids[np.random.default_rng(1).permutation(70)[:50]], k):
             world.despawn(some)
         again = [world.spawn(n, Asleep) for n in np.diff(np.linspace(0, 60, k + 1, dtype=int))]
@@ -272,9 +274,10 @@ def test_more_slots_than_the_layout_has_are_refused():
 
 
 def test_len_counts_the_living():
-    """`len(world)` follows spawns and despawns."""
+    """`len(world)` follows spawns and despawns; a world is true even when nobody lives in it."""
     world = World()
     assert len(world) == 0
+    assert bool(world)
     ids = world.spawn(10)
     world.despawn(ids[3:])
     assert len(world) == 3

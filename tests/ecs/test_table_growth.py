@@ -7,8 +7,20 @@ from hypothesis import strategies as st
 
 from populace import Entity, Text, Vector, World, b1, component, f2, f4, f8, field, i1, i8, u2
 from populace.ecs.errors import DeadEntityError, QueryError
+from populace.ecs.table import BufferPool
 
-from .parts import Asleep, Hungry, Kind, Memory, Position, Velocity, columns_by_id, refused
+from .parts import (
+    Asleep,
+    Hungry,
+    Kind,
+    Memory,
+    Position,
+    Tie,
+    Velocity,
+    columns_by_id,
+    raw_state,
+    refused,
+)
 
 
 @component
@@ -52,7 +64,9 @@ def assert_rows(world, ids, numbers):
     expected = widths(numbers)
     for name in Widths.__annotations__:
         found = world.get(ids, getattr(Widths, name))
-        assert found.tobytes() == np.ascontiguousarray(getattr(expected, name), found.dtype).tobytes(), name
+        assert (
+            found.tobytes() == np.ascontiguousarray(getattr(expected, name), found.dtype).tobytes()
+        ), name
     assert world.get(ids, Number.n).tolist() == list(numbers)
 
 
@@ -243,7 +257,7 @@ def test_values_follow_the_order_of_the_ids():
     world.check()
 
 
-# -- cluster -----------------------------------------------------------------------------------
+# -- cluster -------------------------------------------------------------------------------------
 
 
 def test_cluster_sorts_every_table_by_field_then_index():
@@ -266,7 +280,8 @@ def test_cluster_sorts_every_table_by_field_then_index():
 
 
 def test_cluster_by_owner_lays_each_owners_rows_together():
-    """Clustered by a reference, the rows of one owner are neighbours, by owner index, then index."""
+    """Clustered by a reference, the rows of one owner are neighbours, by owner index, then
+    index."""
     world = World()
     owners = world.spawn(50)
     memories = world.spawn(Memory(owner=owners[np.random.default_rng(2).integers(0, 50, 400)]))
@@ -277,7 +292,9 @@ def test_cluster_by_owner_lays_each_owners_rows_together():
     for memory in world.query(Memory):
         keys = list(zip((memory.owner & 0xFFFF_FFFF).tolist(), memory.ids.tolist(), strict=True))
         assert [k[0] for k in keys] == sorted(k[0] for k in keys)
-        assert [(o, i & 0xFFFF_FFFF) for o, i in keys] == sorted((o, i & 0xFFFF_FFFF) for o, i in keys)
+        assert [(o, i & 0xFFFF_FFFF) for o, i in keys] == sorted(
+            (o, i & 0xFFFF_FFFF) for o, i in keys
+        )
     assert columns_by_id(world, [Memory]) == before
     world.check()
 
@@ -324,13 +341,66 @@ def test_cluster_by_any_single_value(field_of):
     world.check()
 
 
+# -- when memory runs out ------------------------------------------------------------------------
+
+GROWING = {
+    "spawn": lambda world, ids: world.spawn(widths(range(500)), Number(n=range(500))),
+    "spawn of another archetype": lambda world, ids: world.spawn(9, Position(x=0), Number),
+    "add": lambda world, ids: world.add(ids[::2], Position(x=1), Asleep),
+    "add to all": lambda world, ids: world.query(Number).add(Position(x=1)),
+    "remove": lambda world, ids: world.remove(ids[1:5], Number),
+    "cluster": lambda world, ids: world.cluster(Number.n),
+    "reserve": lambda world, ids: world.reserve(10_000, Number, Widths),
+    "track": lambda world, ids: world.track(Number),
+    "upsert": lambda world, ids: world.upsert(Tie(source=ids, target=ids[0]), Number(n=3)),
+}
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_a_failed_allocation_changes_nothing(name, monkeypatch):
+    """Whichever buffer cannot be had, the call raises MemoryError and the world is as before; with
+    memory again it succeeds."""
+    world = World()
+    ids = world.spawn(widths(range(20)), Number(n=range(20)))
+    world.spawn(3, Number, Hungry)
+    world.shrink()
+    take, failures = BufferPool.take, 0
+    for failing in range(40):
+        left = [failing]
+
+        def scarce(pool, key, capacity, left=left):
+            if capacity and not left[0]:
+                raise MemoryError(f"no {capacity} rows")
+            left[0] -= bool(capacity)
+            return take(pool, key, capacity)
+
+        monkeypatch.setattr(BufferPool, "take", scarce)
+        before = raw_state(world)
+        try:
+            GROWING[name](world, ids)
+        except MemoryError:
+            failures += 1
+            monkeypatch.undo()
+            assert raw_state(world) == before
+            world.check()
+        else:
+            break
+    monkeypatch.undo()
+    assert failures
+    assert left[0] >= 0
+    world.check()
+
+
 # -- any program ---------------------------------------------------------------------------------
 
 
 @settings(max_examples=60)
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["spawn", "despawn", "add", "remove", "shrink"]), st.integers(0, 2**32 - 1)),
+        st.tuples(
+            st.sampled_from(["spawn", "despawn", "add", "remove", "shrink"]),
+            st.integers(0, 2**32 - 1),
+        ),
         max_size=15,
     )
 )
@@ -344,7 +414,11 @@ def test_rows_keep_their_values_whatever_moves(program):
         some = rng.permutation(alive)[: rng.integers(0, alive.size + 1)]
         if act == "spawn":
             n = int(rng.integers(0, 70))
-            born = world.spawn(n, widths(range(next_number, next_number + n)), Number(n=np.arange(next_number, next_number + n)))
+            born = world.spawn(
+                n,
+                widths(range(next_number, next_number + n)),
+                Number(n=np.arange(next_number, next_number + n)),
+            )
             numbers.update(zip(born.tolist(), range(next_number, next_number + n), strict=True))
             next_number += n
         elif act == "despawn":
@@ -364,7 +438,9 @@ def test_rows_keep_their_values_whatever_moves(program):
 def test_a_million_rows():
     """A table of a million rows grows, loses every third row and answers exactly."""
     world = World()
-    ids = np.concatenate([world.spawn(Number(n=np.arange(k, k + 250_000))) for k in range(0, 10**6, 250_000)])
+    ids = np.concatenate(
+        [world.spawn(Number(n=np.arange(k, k + 250_000))) for k in range(0, 10**6, 250_000)]
+    )
     world.despawn(ids[::3])
     left = np.delete(np.arange(10**6), np.s_[::3])
     assert (world.get(ids[left], Number.n) == left).all()
@@ -385,7 +461,9 @@ def test_kinds_survive_moves():
 
     world = World()
     people = world.spawn(3)
-    ids = world.spawn(6, Mixed(text=list("abcdef"), kind=[0, 1, 7, 0, 1, 7], who=people[[0, 1, 2] * 2]))
+    ids = world.spawn(
+        6, Mixed(text=list("abcdef"), kind=[0, 1, 7, 0, 1, 7], who=people[[0, 1, 2] * 2])
+    )
     world.add(ids[1::2], Asleep)
     world.despawn(ids[[0, 3]])
     left = [1, 2, 4, 5]

@@ -215,6 +215,25 @@ def test_values_are_copied():
     assert world.get(ids, Values.single).tolist() == [9, 9, 9]
 
 
+def test_values_may_be_columns_of_the_same_table():
+    """Values that are live columns count as they were at the call: two fields can be swapped, rows
+    permuted, and rows that move meanwhile do not mix them up."""
+    for act in (
+        lambda w, ids, v: w.set(ids, Values(single=v.open, open=v.single)),
+        lambda w, ids, v: w.query(Values).set(Values(single=v.open, open=v.single)),
+    ):
+        world = World()
+        ids = world.spawn(Values(single=[1, 2, 3], open=[4, 5, 6]))
+        (view,) = world.query(Values)
+        act(world, ids, view)
+        assert world.get(ids, Values.single).tolist() == [4, 5, 6]
+        assert world.get(ids, Values.open).tolist() == [1, 2, 3]
+    world.set(ids[[2, 0, 1]], Values(single=view.single))
+    assert world.get(ids, Values.single).tolist() == [5, 6, 4]
+    view.single = view.single[::-1]
+    assert world.get(ids, Values.single).tolist() == [4, 6, 5]
+
+
 def test_odd_strides_and_byte_orders():
     """Reversed, strided, transposed, foreign-endian and read-only arrays arrive right."""
     base = np.arange(12, dtype=np.float32)
@@ -238,8 +257,9 @@ def test_odd_strides_and_byte_orders():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("single", []), ("long", []), ("long", range(0)), ("flag", []), ("text", []), ("kind", []), ("who", []),
-        ("vector", []), ("single", np.empty(0, np.float32)), ("vector", np.empty((0, 3))),
+        ("single", []), ("long", []), ("long", range(0)), ("flag", []), ("text", []),
+        ("kind", []),
+        ("who", []), ("vector", []), ("single", np.empty(0, np.float32)), ("vector", np.empty((0, 3))),
         ("text", np.empty(0, "U1")), ("unit", np.empty(0)), ("single", 1.0), ("text", "tea"),
     ],
 )  # fmt: skip
@@ -447,7 +467,7 @@ def test_a_refused_batch_takes_its_strings_back():
     assert world.text.find("next") == 2
 
 
-# -- n from the values -----------------------------------------------------------------------------
+# -- n from the values ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -507,11 +527,15 @@ def test_arrays_of_different_lengths():
         world.spawn(Values(single=[1, 2, 3], double=[1, 2]))
 
 
-# -- properties ------------------------------------------------------------------------------------
+# -- properties ----------------------------------------------------------------------------------
 
 
 @settings(max_examples=100)
-@given(hnp.arrays(st.sampled_from(["f2", "f4", "f8"]), st.integers(0, 20), elements={"allow_nan": True}))
+@given(
+    hnp.arrays(
+        st.sampled_from(["f2", "f4", "f8"]), st.integers(0, 20), elements={"allow_nan": True}
+    )
+)
 def test_any_float_array_is_stored_exactly_or_refused(values):
     """A float array either arrives as numpy casts it, all finite, or is refused whole."""
     world = World()

@@ -31,7 +31,7 @@ def only(query):
     return view
 
 
-# -- reading and writing --------------------------------------------------------------------------
+# -- reading and writing -------------------------------------------------------------------------
 
 
 def test_a_column_is_the_table_itself():
@@ -204,7 +204,7 @@ def test_len_and_repr():
     assert "stale" in repr(view)
 
 
-# -- after a structural change --------------------------------------------------------------------
+# -- after a structural change -------------------------------------------------------------------
 
 CHANGES = {
     "spawn": lambda world, ids: world.spawn(1, Position(x=0), Velocity),
@@ -254,7 +254,16 @@ def test_a_write_is_never_lost(change):
 
 @pytest.mark.parametrize(
     "change",
-    ["spawn", "spawn that grows", "despawn", "despawn of all", "add", "add to all", "remove", "arrival"],
+    [
+        "spawn",
+        "spawn that grows",
+        "despawn",
+        "despawn of all",
+        "add",
+        "add to all",
+        "remove",
+        "arrival",
+    ],
 )
 def test_a_stale_view_says_so(change):
     """After its table gained or lost rows every access to a view raises StaleViewError, with the
@@ -340,7 +349,7 @@ def test_an_old_array_keeps_its_values():
     assert array.size == 5
 
 
-# -- in systems -----------------------------------------------------------------------------------
+# -- in systems ----------------------------------------------------------------------------------
 
 
 def test_read_views_are_read_only():

@@ -1,0 +1,100 @@
+"""Starting: what a new process pays before its first step is done. Whole processes are timed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import weakref
+from pathlib import Path
+
+from .harness import Contest, Run, case
+
+BARE = """
+import numpy as np
+from numba import njit
+
+@njit(cache=True)
+def move(x, speed):
+    for i in range(x.size):
+        x[i] += speed[i]
+
+x, speed = np.zeros(1000, np.float32), np.ones(1000, np.float32)
+move(x, speed)
+assert x[0] == 1
+"""
+STEP = """
+from populace import Read, World, Write, component, f4, kernel, seconds
+
+@component
+class Place:
+    x: f4 = 0
+
+@component
+class Speed:
+    x: f4 = 1
+
+@kernel
+def move(place: Write[Place], speed: Read[Speed]):
+    place.x += speed.x
+
+world = World()
+world.spawn(1000, Place, Speed)
+world.add_system(move)
+world.step(seconds(1))
+assert world.query(Place).gather(Place.x)[0] == 1
+"""
+
+
+class Program:
+    """A script that is run in a process of its own, with caches of compiled code of its own."""
+
+    def __init__(self, script: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="populace-bench-"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        self.file = self.folder / "script.py"
+        self.file.write_text(script)
+        self.caches = self.folder / "caches"
+        given = {"NUMBA_CACHE_DIR": "numba", "POPULACE_CACHE_DIR": "populace"}
+        caches = {name: str(self.caches / folder) for name, folder in given.items()}
+        self.environment = {**os.environ, **caches}
+
+    def forget(self) -> None:
+        """Empty the caches."""
+        shutil.rmtree(self.caches, ignore_errors=True)
+
+    def run(self) -> None:
+        """Start it and wait; raises if it failed."""
+        subprocess.run(
+            [sys.executable, "-P", str(self.file)], env=self.environment, check=True,
+            cwd=self.folder,
+        )  # fmt: skip
+
+
+ONCE = {"sizes": (1,), "unit": "process", "rounds": 3, "elsewhere": True}
+
+
+@case("populace", **ONCE)
+def start_import(n: int) -> Contest:
+    """A process that imports populace; bound: one that imports numpy and numba."""
+    ours, theirs = Program("import populace"), Program("import numpy, numba")
+    return Contest({"populace": Run(ours.run)}, Run(theirs.run), ours.run)
+
+
+@case("populace", **ONCE)
+def start_step_cold(n: int) -> Contest:
+    """A process that spawns 1,000 entities and steps one row kernel, nothing of it compiled before;
+    bound: one that calls one njit function on bare arrays, not compiled before."""
+    ours, theirs = Program(STEP), Program(BARE)
+    return Contest(
+        {"populace": Run(ours.run, ours.forget)}, Run(theirs.run, theirs.forget), ours.run
+    )
+
+
+@case("populace", **ONCE)
+def start_step_cached(n: int) -> Contest:
+    """The same once it was compiled and cached; bound: the same, cached."""
+    ours, theirs = Program(STEP), Program(BARE)
+    return Contest({"populace": Run(ours.run)}, Run(theirs.run), ours.run)
