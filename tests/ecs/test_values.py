@@ -259,7 +259,8 @@ def test_odd_strides_and_byte_orders():
     [
         ("single", []), ("long", []), ("long", range(0)), ("flag", []), ("text", []),
         ("kind", []),
-        ("who", []), ("vector", []), ("single", np.empty(0, np.float32)), ("vector", np.empty((0, 3))),
+        ("who", []), ("vector", []), ("single", np.empty(0, np.float32)),
+        ("vector", np.empty((0, 3))),
         ("text", np.empty(0, "U1")), ("unit", np.empty(0)), ("single", 1.0), ("text", "tea"),
     ],
 )  # fmt: skip
