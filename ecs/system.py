@@ -144,17 +144,22 @@ class TableSystem(BoundSystem):
             if p.role in ("res", "res_mut", "events", "emit", "commands", "rng")
         ]
         self._seen = -1
-        self._tables: list[list[tuple[int, Any]]] = []
-        self._rows = 0
+        self._arguments: list[list[Any]] = []
+        self._visited = (0, 0)
 
     def _look(self) -> None:
-        """For each table, the arguments that depend on it, by place."""
-        self._tables, self._rows = [], 0
+        """For each table the arguments of its call, those filled in that depend on it."""
+        self._arguments, rows = [], 0
         for table in self.query.tables():
             views = self.query.views(table)
-            taken = [(n, views[which]) for n, which in self._views]
-            self._tables.append(taken + [(n, table.ids) for n in self._ids])
-            self._rows += table.n
+            arguments: list[Any] = [None] * len(self.system.parameters)
+            for place, which in self._views:
+                arguments[place] = views[which]
+            for place in self._ids:
+                arguments[place] = table.ids
+            self._arguments.append(arguments)
+            rows += table.n
+        self._visited = (len(self._arguments), rows)
         self._seen = self.query.filter.version
 
     def run(self, sink: Sink) -> tuple[int, int]:
@@ -162,15 +167,13 @@ class TableSystem(BoundSystem):
         self.query.tables()
         if self._seen != self.query.filter.version:
             self._look()
-        arguments: list[Any] = [None] * len(self.system.parameters)
-        for place, source in self._others:
-            arguments[place] = source(sink)
+        given = [(place, source(sink)) for place, source in self._others]
         function = self.system.function
-        for taken in self._tables:
-            for place, value in taken:
+        for arguments in self._arguments:
+            for place, value in given:
                 arguments[place] = value
             function(*arguments)
-        return len(self._tables), self._rows
+        return self._visited
 
 
 class SingleSystem(BoundSystem):
