@@ -66,12 +66,12 @@ class Schema:
 
 
 @overload
-@dataclass_transform(field_specifiers=(field,))
+@dataclass_transform(kw_only_default=True)
 def component(cls: type[T], /) -> type[T]: ...
 
 
 @overload
-@dataclass_transform(field_specifiers=(field,))
+@dataclass_transform(kw_only_default=True)
 def component(
     *, requires: type | tuple[type, ...] = (), unique: tuple[str, ...] = ()
 ) -> Callable[[type[T]], type[T]]: ...
@@ -103,12 +103,12 @@ def component(
 
 
 @overload
-@dataclass_transform(field_specifiers=(field,))
+@dataclass_transform(kw_only_default=True)
 def event(cls: type[T], /) -> type[T]: ...
 
 
 @overload
-@dataclass_transform(field_specifiers=(field,))
+@dataclass_transform(kw_only_default=True)
 def event() -> Callable[[type[T]], type[T]]: ...
 
 

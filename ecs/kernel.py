@@ -17,11 +17,13 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from .compiled import RowLoop, compile_rows
 from .component import schema
 from .errors import SystemSignatureError
 from .rowcode import RowSource, translate
@@ -56,6 +58,11 @@ class KernelSystem(System):
         if not self.per_table:
             raise SystemSignatureError(f"kernel {self.name} reads and writes no component")
         self.rows: RowSource = self._translate()
+
+    @cached_property
+    def loop(self) -> RowLoop:
+        """The compiled loop: one for all worlds."""
+        return RowLoop(compile_rows(self.rows), len(self.rows.scalars), self.rows.origin)
 
     def _translate(self) -> RowSource:
         fields = {
@@ -92,8 +99,6 @@ class KernelRun(BoundSystem):
     change, and one call."""
 
     def __init__(self, system: KernelSystem, world: World, name: str = "") -> None:
-        from .compiled import RowLoop, compile_rows
-
         super().__init__(system, world, name)
         self.query = query_of(world, system.parameters)
         self.queries.append(self.query)
@@ -103,7 +108,7 @@ class KernelRun(BoundSystem):
         ]
         self._written = {of[c.parameter] for c in rows.columns if c.writes}
         self._scalars = [(of[s.parameter], s.attribute) for s in rows.scalars]
-        self._loop = RowLoop(compile_rows(rows), len(rows.scalars), rows.origin)
+        self._loop = system.loop
         self._store = world.store
         self._seen = -1
         self._known: dict[int, tuple[int, npt.NDArray[np.int64]]] = {}

@@ -1,8 +1,8 @@
 """Tidy tables: a world's columns as Parquet files that any analysis tool reads.
 
-One file per `Table`, one row per entity, one column per field: enum members by name and texts as
-dictionary columns, times as timestamp[us], a reference as the stable number of what it names, a
-tag as a boolean. Each column's unit and meaning are in the metadata of its Arrow field.
+One file per `Table`, one row per entity, one column per field of one value: enum members by name
+and texts as dictionary columns, times as timestamp[us], a reference as the stable number of what it
+names, a tag as a boolean. Each column's unit and meaning are in the metadata of its Arrow field.
 
 Invariants: rows are ordered by the table's key and dictionaries are sorted, so equal worlds give
 equal bytes, whatever the order of rows or ids. Files are written under a temporary name, synced
@@ -163,12 +163,12 @@ def to_arrow(world: World, table: Table) -> pa.Table:
             columns.append(pa.array(has))
             fields.append(_described(component.__name__.lower(), pa.bool_(), "", made_schema.doc))
         for made in made_schema.fields:
-            blank = [np.zeros((n, *made.shape), made.dtype) for n in lengths]
+            blank = [np.zeros(n, made.dtype) for n in lengths]
             values = [
                 blank[part] if views[place] is None else getattr(views[place], made.name)
                 for part, views in enumerate(parts)
             ]
-            whole = np.concatenate([np.empty((0, *made.shape), made.dtype), *values])[order]
+            whole = np.concatenate([np.empty(0, made.dtype), *values])[order]
             column = _column(world, table, made, whole, None if has.all() else ~has)
             columns.append(column)
             fields.append(_described(table.column(made), column.type, made.unit, made.doc))
@@ -205,10 +205,6 @@ def _column(
     if made.kind == "enum":
         names = {int(choice): choice.name.lower() for choice in made.choices or ()}
         return _dictionary(values, absent, lambda codes: [names[code] for code in codes.tolist()])
-    if made.width:
-        flat = pa.array(values.reshape(-1))
-        mask = None if absent is None else pa.array(absent)
-        return pa.FixedSizeListArray.from_arrays(flat, made.width, mask=mask)
     if made.unit == TIME_UNIT:
         never = values == NEVER
         mask = never if absent is None else never | absent

@@ -110,7 +110,7 @@ def memories_formed(
     row = np.repeat(np.arange(wakes.size), counts)
     share = np.arange(row.size) - np.repeat(np.cumsum(counts) - counts, counts) + least[row]
     key = np.asarray(number).astype(np.uint64)[row] << np.uint64(32) | share.astype(np.uint64)
-    drawn = random.uniform(seed, "attention.share", key)
+    drawn = random.uniform(seed, "attention.share", key, time=span.start)
     spent = np.minimum((share + drawn) * share_size[row], whole[row] - 1).astype(i8)
     inside = (spent >= lower[row]) & (spent < upper[row])
     row, share, spent = row[inside], share[inside], spent[inside]

@@ -31,6 +31,8 @@ RUN_EXAMPLES = """examples:
       10,000 agents live 30 days and form 1,000,000 memories
   populace run --agents 1000 --days 365 --out year
       a year of a village, kept as year/agents.parquet and year/memories.parquet
+  populace run --from year --days 7 --out another-week
+      the same village goes on living
   populace run --from ville --memories 0 --days 7 --json
       what three imported agents still remember a week later
 """
@@ -92,6 +94,7 @@ def _run(options: argparse.Namespace) -> None:
         )
     _check_out(options)
     from . import run
+    from .minds import read_minds
     from .report import print_run, run_facts
 
     settings = run.RunSettings(
@@ -100,7 +103,7 @@ def _run(options: argparse.Namespace) -> None:
         days=options.days,
         seed=options.seed,
         threads=options.threads,
-        source=options.source,
+        minds=None if options.source is None else read_minds(options.source),
     )
     compile_s = run.warm_up()
     begin = perf_counter()
@@ -115,7 +118,7 @@ def _run(options: argparse.Namespace) -> None:
         "agents": settings.agents,
         "memories_per_agent": settings.memories,
         "days": settings.days,
-        "from": None if settings.source is None else settings.source.name,
+        "from": None if options.source is None else options.source.name,
     }
     begin = perf_counter()
     tables = _write(options, world, about)
@@ -180,7 +183,7 @@ def _write(options: argparse.Namespace, world: World, about: dict[str, Any]) -> 
     """Write the tables where --out says; say which, for the result."""
     if options.out is None:
         return {}
-    from .export import export_minds
+    from .minds import export_minds
 
     rows = export_minds(world, options.out, about=about, force=options.force)
     return {"out": str(options.out), "tables": rows}
@@ -285,7 +288,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument(
         "--from", dest="source", type=Path, metavar="PATH",
-        help="import these minds first: memory streams (a folder) or personas (a .jsonl file)",
+        help="begin with these minds: memory streams, personas, or tables that populace wrote",
     )  # fmt: skip
     run.add_argument(
         "--agents", type=_whole(0, 100_000_000), metavar="N",

@@ -71,6 +71,12 @@ def load_personas(world: World, path: str | Path) -> Personas:
     Raises SourceFileError for anything missing or damaged; the world is then as before.
     """
     found = read_personas(path)
+    spawn_personas(world, found)
+    return found
+
+
+def spawn_personas(world: World, found: Personas) -> None:
+    """Spawn an agent for each persona that has been read."""
     world.spawn(
         len(found.name),
         Persona(number=next_number(world) + np.arange(len(found.name)), name=found.name),
@@ -78,4 +84,3 @@ def load_personas(world: World, path: str | Path) -> Personas:
         Survey(**found.survey),
         Stream(),
     )
-    return found

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -21,9 +20,7 @@ from populace.systems import Forgetting, Forgotten, Span, forget, refresh_streng
 
 from .experience import form_memories, prepare_sentences
 from .generate import populate
-from .personas import load_personas
 from .population import advance_clock
-from .ville import load_ville
 
 START = 1_676_246_400_000_000
 """2023-02-13T00:00, the first day of the recorded ville; µs since 1970."""
@@ -34,8 +31,8 @@ STEP = hours(1)
 class RunSettings:
     """What `populace run` was asked for.
 
-    agents: how many to generate. memories: how many each agent forms over the days. source: memory
-    streams or a bank of personas to import first, or None.
+    agents: how many to generate. memories: how many each agent forms over the days. minds: spawns
+    those who are there before them, as `minds.read_minds` returns it.
     """
 
     agents: int = 10_000
@@ -43,7 +40,7 @@ class RunSettings:
     days: float = 30.0
     seed: int = 1
     threads: int = 1
-    source: Path | None = None
+    minds: Callable[[World], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +79,11 @@ class RunReport:
 
 
 def build_society(settings: RunSettings) -> World:
-    """A world with everybody in it and the systems of the scenario, at the start of the first day.
-
-    Raises SourceFileError where the source is damaged or is none.
-    """
+    """A world with everybody in it, the systems of the scenario, and the clock at its start."""
     world = World(seed=settings.seed, threads=settings.threads)
     world.insert(Forgetting())
-    if settings.source is not None:
-        load_minds(world, settings.source)
+    if settings.minds is not None:
+        settings.minds(world)
     if settings.agents:
         populate(world, settings.agents, seed=settings.seed)
     clock = world.resource(Clock)
@@ -98,17 +92,6 @@ def build_society(settings: RunSettings) -> World:
     world.insert(prepare_sentences(world, seed=settings.seed))
     world.add_systems(form_memories, refresh_strength, forget)
     return world
-
-
-def load_minds(world: World, source: Path) -> None:
-    """Import a folder of memory streams or a file of personas.
-
-    Raises SourceFileError.
-    """
-    if source.is_dir():
-        load_ville(world, source)
-    else:
-        load_personas(world, source)
 
 
 def live(world: World, *, on_day: Callable[[int, int], None] | None = None) -> RunReport:

@@ -81,13 +81,6 @@ class Ville:
         return {name: self.kind.count(kind) for name, kind in KINDS.items()}
 
 
-def is_ville(directory: Path) -> bool:
-    """Whether a directory looks like saved memory streams, damaged or not."""
-    return directory.is_dir() and (
-        (directory / "personas").is_dir() or any(directory.glob("*/nodes.json"))
-    )
-
-
 def read_ville(directory: str | Path) -> Ville:
     """Read every persona below a directory, in the order of their folders' names.
 
@@ -106,6 +99,12 @@ def load_ville(world: World, directory: str | Path) -> Ville:
     Raises SourceFileError for anything missing or damaged; the world is then as before.
     """
     found = read_ville(directory)
+    spawn_ville(world, found)
+    return found
+
+
+def spawn_ville(world: World, found: Ville) -> None:
+    """Spawn agents and memories that have been read; move the clock to the last memory."""
     first = next_number(world)
     agents = world.spawn(
         len(found.name),
@@ -146,7 +145,6 @@ def load_ville(world: World, directory: str | Path) -> Ville:
             ),
         )
         advance_clock(world, max(found.created))
-    return found
 
 
 def _personas(directory: Path) -> list[tuple[Path, Path]]:

@@ -412,9 +412,11 @@ def test_a_write_just_before_a_move_is_seen(move):
     ids = world.spawn(10, Position(x=0), Velocity)
     mark = world.mark()
     position = only(world.query(Position, without=Hungry))
-    position.x[[1, 9]] = 3
+    position.x[[1, 4, 9]] = 3
+    del position
+    world.set(ids[6], Position(y=3))
     MOVES[move](world, ids)
-    assert changed(world, mark) == ids[[1, 9]].tolist()
+    assert changed(world, mark) == ids[[1, 4, 6, 9]].tolist()
 
 
 def test_a_component_taken_and_given_back_has_changed():

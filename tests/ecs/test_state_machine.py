@@ -53,7 +53,7 @@ from .model import (
 )
 from .parts import raw_state
 
-STEPS = 30
+STEPS = 50
 
 
 @event
@@ -88,6 +88,7 @@ BAD = {
     "5i1": [((1, 2, 3, 4, 128), ColumnValueError), ((1.0,) * 5, ColumnTypeError)],
     "id": [(-1, ColumnValueError), (1.0, ColumnTypeError)],
 }
+KEYS = [Mind.owner, Body.x, Body.hits, Said.mood, Weight.note]
 MISUSE = [  # (error, call), for any world and any living id
     (DuplicateComponentError, lambda world, one: world.spawn(2, Asleep, Asleep)),
     (DuplicateComponentError, lambda world, one: world.add(one, Hungry, Hungry)),
@@ -218,10 +219,10 @@ class Programs(RuleBasedStateMachine):
 
     # -- the beginning -----------------------------------------------------------------------------
 
-    @initialize(n=st.integers(0, 12))
+    @initialize(n=st.sampled_from([0, 1, 2, 5, 8, 12, 70]))
     def begin(self, n):
         self.world, self.model = World(seed=3, debug=False), Model()
-        self.marks = []
+        self.marks = [(0, 0)]
         self.kept = []
         self.events, self.held_from, self.before_step, self.readers = [], 0, 0, []
         self.queued, self.clock = [], 0
@@ -424,10 +425,6 @@ class Programs(RuleBasedStateMachine):
             array[row] = value
             self.model.write(ids[row], cls, name, stored(kind, value))
 
-    @rule()
-    def let_go(self):
-        self.kept.clear()
-
     @rule(data=st.data(), cls=st.sampled_from([Body, Said, Shape, Mind, Weight]))
     def assign(self, data, cls):
         """Assignment to a view's field: checked, then written."""
@@ -457,28 +454,30 @@ class Programs(RuleBasedStateMachine):
 
     # -- changes -----------------------------------------------------------------------------------
 
-    @rule()
-    def mark(self):
-        self.marks.append((self.world.mark(), self.model.mark()))
-
-    @precondition(lambda self: self.marks)
-    @rule(data=st.data())
-    def changed_since(self, data):
-        theirs, ours = data.draw(st.sampled_from(self.marks))
-        for cls in self.model.tracked:
-            must, may = self.model.changed_since(ours, cls)
-            ids = self.world.changed_since(theirs, cls)
-            assert (np.diff(ids.astype(np.int64)) > 0).all()
-            assert must <= set(ids.tolist()) <= may, cls
-
-    @rule()
-    def track(self):
-        self.world.track(Weight)
-        self.model.track(Weight)
+    @rule(data=st.data(), mark=st.sampled_from([True, False, False]))
+    def history(self, data, mark):
+        """A new mark, or the question what has changed since one, and since the last."""
+        if mark:
+            self.marks.append((self.world.mark(), self.model.mark()))
+            return
+        for theirs, ours in (data.draw(st.sampled_from(self.marks)), self.marks[-1]):
+            for cls in self.model.tracked:
+                must, may = self.model.changed_since(ours, cls)
+                ids = self.world.changed_since(theirs, cls)
+                assert (np.diff(ids.astype(np.int64)) > 0).all()
+                assert must <= set(ids.tolist()) <= may, cls
 
     # -- events ------------------------------------------------------------------------------------
 
-    @rule(data=st.data(), n=st.integers(0, 4))
+    @rule(data=st.data(), what=st.sampled_from(["emit", "read", "new"]))
+    def some_events(self, data, what):
+        if what == "emit":
+            self.emit(data, data.draw(st.integers(0, 4)))
+        elif what == "new" and len(self.readers) < 3:
+            self.readers.append([self.world.events(Contact), self.held_from])
+        elif self.readers:
+            self.read(data.draw(st.integers(0, len(self.readers) - 1)))
+
     def emit(self, data, n):
         someone = st.sampled_from([NOBODY, *sorted(self.model.rows)])
         ends = data.draw(st.lists(someone, min_size=n, max_size=n))
@@ -495,16 +494,8 @@ class Programs(RuleBasedStateMachine):
             assert done == n
             self.events += zip(*plain.values(), strict=True)
 
-    @precondition(lambda self: len(self.readers) < 3)
-    @rule()
-    def new_reader(self):
-        self.readers.append([self.world.events(Contact), self.held_from])
-
-    @precondition(lambda self: self.readers)
-    @rule(data=st.data())
-    def read(self, data):
+    def read(self, place):
         """A reader gets each event once, in order, from the first that was held when it came."""
-        place = data.draw(st.integers(0, len(self.readers) - 1))
         reader, cursor = self.readers[place]
         assert len(reader) == len(self.events) - cursor
         batch = reader.read()
@@ -516,15 +507,19 @@ class Programs(RuleBasedStateMachine):
 
     # -- commands and time -------------------------------------------------------------------------
 
-    @rule(data=st.data())
-    def queue(self, data):
+    @rule(data=st.data(), what=st.sampled_from(["queue", "sync", "step"]))
+    def waiting(self, data, what):
         """Despawns that wait: whatever died meanwhile is passed over."""
-        ids = self.some_ids(data, wrong=False)
-        self.world.commands.despawn(ids)
-        self.queued.append(ids)
+        if what == "queue":
+            ids = self.some_ids(data, wrong=False)
+            self.world.commands.despawn(ids)
+            self.queued.append(ids)
+            return
+        self.sync()
+        if what == "step":
+            self.model.mark()
+            self.pass_time(data.draw(st.integers(0, 3)))
 
-    @precondition(lambda self: self.queued)
-    @rule()
     def sync(self):
         """A command that fails is dropped, and what stands behind it still waits."""
         while self.queued:
@@ -592,12 +587,6 @@ class Programs(RuleBasedStateMachine):
             commands.set(target, *arguments)
             plan.set(ids, plain)
 
-    @rule(dt=st.integers(0, 3))
-    def step(self, dt):
-        self.sync()
-        self.model.mark()
-        self.pass_time(dt)
-
     def pass_time(self, dt):
         self.world.step(dt)
         cursors = [cursor for _, cursor in self.readers]
@@ -606,26 +595,31 @@ class Programs(RuleBasedStateMachine):
 
     # -- storage of rows, and misuse ---------------------------------------------------------------
 
-    @rule(field=st.sampled_from([Mind.owner, Body.x, Body.hits, Said.mood, Weight.note]))
-    def cluster(self, field):
-        """Sorts, and changes nothing else."""
+    @rule(data=st.data(), what=st.sampled_from(["cluster", "reserve", "shrink", "track", "let go"]))
+    def housekeeping(self, data, what):
+        """What moves rows, and changes nothing else."""
         before = self.world.digest()
-        self.world.cluster(field)
+        if what == "cluster":
+            self.cluster(data.draw(st.sampled_from(KEYS)))
+        elif what == "reserve":
+            self.world.reserve(data.draw(st.integers(0, 40)), *self.some_components(data))
+        elif what == "shrink":
+            assert self.world.shrink() >= 0
+        elif what == "track":
+            self.world.track(Weight)
+            self.model.track(Weight)
+        else:
+            self.kept.clear()
         assert self.world.digest() == before
+
+    def cluster(self, field):
+        self.world.cluster(field)
         for view in self.world.query(field.component):
             values = getattr(view, field.name)
             if field is Mind.owner:
                 values = values & 0xFFFF_FFFF
             keys = list(zip(values.tolist(), (view.ids & 0xFFFF_FFFF).tolist(), strict=True))
             assert keys == sorted(keys)
-
-    @rule(data=st.data(), n=st.integers(0, 40))
-    def reserve(self, data, n):
-        self.world.reserve(n, *self.some_components(data))
-
-    @rule()
-    def shrink(self):
-        assert self.world.shrink() >= 0
 
     @precondition(lambda self: self.model.rows)
     @rule(data=st.data(), misuse=st.sampled_from(MISUSE))

@@ -21,8 +21,10 @@ def lives(n_agents=50, memories=300, seed=2):
     world = World()
     populate(world, n_agents, seed=seed)
     sentences = prepare_sentences(world, seed=seed)
-    number, share = np.divmod(np.arange(n_agents * memories), memories)
-    kind, importance, text = compose(sentences, number, share, days(19_401) + share * days(0.01))
+    number, sequence = np.divmod(np.arange(n_agents * memories), memories)
+    kind, importance, text = compose(
+        sentences, number, sequence, days(19_401) + sequence * days(0.01)
+    )
     return number, kind, importance, np.array(world.text.decode(text))
 
 
@@ -98,6 +100,19 @@ def test_somebody_alone_talks_to_somebody_else():
     assert not any(own in text.split() for text in chats)
 
 
+def test_nobody_is_their_own_friend():
+    """Where two live, each converses with the other only."""
+    world = World()
+    populate(world, 2, seed=5)
+    firsts = [
+        name.split()[0] for name in world.text.decode(world.query(Persona).gather(Persona.name))
+    ]
+    number, kind, _, texts = lives(n_agents=2, memories=2_000, seed=5)
+    for agent in (0, 1):
+        chats = texts[(number == agent) & (kind == MemoryKind.CHAT)]
+        assert {text.split()[2] for text in chats} == {firsts[1 - agent]}
+
+
 def test_odd_names_are_no_trouble():
     """Braces, blanks and no name at all: imported people are called what they are called."""
     world = World()
@@ -105,8 +120,8 @@ def test_odd_names_are_no_trouble():
     world.spawn(4, Persona(number=[0, 1, 5, 7], name=names), Stream())
     sentences = prepare_sentences(world, seed=1)
     number = np.repeat(np.array([0, 1, 5, 7]), 200)
-    share = np.tile(np.arange(200), 4)
-    texts = world.text.decode(compose(sentences, number, share, days(100) + share)[2])
+    sequence = np.tile(np.arange(200), 4)
+    texts = world.text.decode(compose(sentences, number, sequence, days(100) + sequence)[2])
     assert any("{Ada}" in text for text in texts[:200])
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from populace.components import Memory, MemoryKind, Persona, Stream, Strength, Trace
 from populace.ecs import Clock, days, hours
-from populace.export import export_minds
+from populace.minds import export_minds, read_minds
 from populace.run import RunSettings, build_society, live, strongest_memories
 from populace.systems import Forgetting, Span
 
@@ -98,7 +98,7 @@ def test_the_same_seed_gives_the_same_tables_and_another_one_others(tmp_path):
 
 def test_imported_minds_live_among_generated_ones(ville):
     """Imported agents keep their numbers and memories, form new ones, and have company."""
-    world = build_society(RunSettings(agents=3, memories=10, days=2.0, source=ville))
+    world = build_society(RunSettings(agents=3, memories=10, days=2.0, minds=read_minds(ville)))
     report = live(world)
     assert (report.agents, report.imported, report.formed) == (5, 8, 50)
     assert report.strongest_of == "Ada Bell"
@@ -115,7 +115,7 @@ def test_imported_minds_live_among_generated_ones(ville):
 
 def test_imported_minds_alone_only_forget(ville):
     """Without new memories a week leaves of eight those that began strong enough."""
-    world = build_society(RunSettings(agents=0, memories=0, days=7.0, source=ville))
+    world = build_society(RunSettings(agents=0, memories=0, days=7.0, minds=read_minds(ville)))
     report = live(world)
     assert (report.formed, report.imported) == (0, 8)
     importance = np.repeat([0.2, 0.3, 0.4, 0.5], 2)
@@ -124,7 +124,9 @@ def test_imported_minds_alone_only_forget(ville):
 
 def test_a_bank_of_personas_can_live(bank):
     """Personas come without memories and form them like everybody else."""
-    report = live(build_society(RunSettings(agents=0, memories=10, days=1.0, source=bank)))
+    report = live(
+        build_society(RunSettings(agents=0, memories=10, days=1.0, minds=read_minds(bank)))
+    )
     assert (report.agents, report.imported, report.formed, report.kept) == (3, 0, 30, 30)
 
 
@@ -148,3 +150,21 @@ def test_the_strongest_memories_come_first():
     assert {m.kind for m in strongest} <= {kind.name.lower() for kind in MemoryKind}
     ids = world.index(Memory.owner).ids(world.query(Persona).ids()[:1])
     assert strongest[0].strength == pytest.approx(float(world.get(ids, Strength.value).max()))
+
+
+def test_a_society_goes_on_from_its_tables(tmp_path):
+    """What was exported lives on: the same agents and memories, the clock, and new memories."""
+    world = build_society(RunSettings(**SMALL))
+    live(world)
+    before = tables(world, tmp_path / "before")
+    minds = read_minds(tmp_path / "before")
+    again = build_society(RunSettings(agents=0, memories=0, days=1.0, minds=minds))
+    again.step(0)
+    assert again.resource(Clock).now == world.resource(Clock).now
+    assert tables(again, tmp_path / "again") == before
+    second = build_society(RunSettings(agents=10, memories=60, days=12.0, seed=3, minds=minds))
+    report = live(second)
+    assert (report.agents, report.formed) == (130, 7_800)
+    assert np.unique(second.query(Persona).gather(Persona.number)).size == 130
+    assert second.query(Memory).gather(Memory.sequence).max() == 119
+    second.check()

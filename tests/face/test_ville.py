@@ -17,7 +17,7 @@ from populace.components import (
 )
 from populace.ecs import Clock, World
 from populace.ecs.errors import SourceFileError
-from populace.ville import is_ville, load_ville, read_ville
+from populace.ville import load_ville, read_ville
 
 from .conftest import node, nodes, save, scratch
 
@@ -83,9 +83,6 @@ def test_both_layouts_give_the_same_minds(ville, tmp_path):
         save(tmp_path / "original", name, original_layout=True)
     (tmp_path / "original" / "reverie").mkdir()
     assert read_ville(tmp_path / "original") == read_ville(ville)
-    assert is_ville(tmp_path / "original")
-    assert is_ville(ville)
-    assert not is_ville(tmp_path)
 
 
 def test_somebody_without_memories_is_an_agent_too(tmp_path):

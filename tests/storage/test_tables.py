@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from populace.ecs import Entity, Text, Vector, World, component, f4, field, i8, u4
+from populace.ecs import Entity, Text, World, component, f4, field, i8, u4
 from populace.ecs.errors import SourceFileError
 from populace.storage import MANIFEST, Table, check_target, to_arrow, write_tables
 
@@ -43,7 +43,6 @@ class Extra:
     until: i8 = field(default=2**63 - 1, unit="us since 1970")
     said: Text = field(default="")
     mood: Mood = field(default=Mood.MERRY)
-    point: Vector[2]
 
 
 @component
@@ -93,8 +92,8 @@ def office(order=slice(None), batches=1):
             strict=True,
         )
     }
-    world.add([key[10, 1]], Extra(score=0.25, said="aye", point=[[1, 2]]))
-    world.add([key[12, 3]], Extra(score=0.75, until=5, point=[[3, 4]]), Starred)
+    world.add([key[10, 1]], Extra(score=0.25, said="aye"))
+    world.add([key[12, 3]], Extra(score=0.75, until=5), Starred)
     return world
 
 
@@ -104,7 +103,7 @@ def test_a_table_has_a_row_per_entity_and_a_column_per_field():
     assert table.num_rows == 12
     assert table.column_names == [
         "person", "place", "created", "weight", "mood", "text",
-        "score", "until", "said", "extra_mood", "point", "starred",
+        "score", "until", "said", "extra_mood", "starred",
     ]  # fmt: skip
     assert table.schema.field("created").type == pa.timestamp("us")
     first, last = table.slice(1, 1).to_pylist()[0], table.slice(11, 1).to_pylist()[0]
@@ -121,9 +120,9 @@ def test_a_table_has_a_row_per_entity_and_a_column_per_field():
         "aye",
         False,
     )
-    assert (last["score"], last["until"].microsecond, last["point"]) == (0.75, 5, [3.0, 4.0])
+    assert (last["score"], last["until"].microsecond) == (0.75, 5)
     assert (last["extra_mood"], last["starred"]) == ("merry", True)
-    for name in ("score", "until", "said", "extra_mood", "point"):
+    for name in ("score", "until", "said", "extra_mood"):
         assert table[name].null_count >= 10
 
 

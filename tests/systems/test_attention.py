@@ -45,6 +45,22 @@ def test_any_cutting_of_the_span_gives_the_same_memories(seed, n_agents, memorie
     assert parts == set(zip(row.tolist(), share.tolist(), created.tolist(), strict=True))
 
 
+def test_windows_as_small_as_can_be_find_what_forms_in_them():
+    """A µs around a memory at the very edge of its share holds that memory, and the µs before and
+    after do not: rounding loses nothing where shares meet."""
+    span, number = Span(START, START + days(9), 200_000), np.array([3])
+    wakes = waking_times(1, number)
+    _, share, created = memories_formed(1, span, number, span.start, span.end)
+    spent = np.array([attention(wakes, int(t))[0] for t in (span.start, span.end)])
+    size = (spent[1] - spent[0]) / span.memories
+    at = np.array([attention(wakes, t)[0] for t in created.tolist()]) - spent[0]
+    edges = np.argsort(at / size - share)[np.r_[0:60, -60:0]]
+    alone = (np.diff(created, prepend=0) > 1) & (np.diff(created, append=2**62) > 1)
+    for t in created[edges[alone[edges]]].tolist():
+        found = [memories_formed(1, span, number, t + i, t + i + 1)[2] for i in (-1, 0, 1)]
+        assert [times.tolist() for times in found] == [[], [t], []]
+
+
 @given(st.integers(0, 2**63 - 1), st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=20))
 def test_an_agent_forms_the_same_memories_in_any_company(seed, numbers):
     """What an agent forms depends on its number, not on who else is in the batch, or where."""
