@@ -226,7 +226,7 @@ def _tables(total: Access, parts: list[Parameter]) -> None:
             total.reads.add(part.of)
         elif part.role in ("write", "optional_write"):
             total.writes.add(part.of)
-            if any(f.kind == "text" for f in schema(part.of).fields):
+            if schema(part.of).texts:
                 total.writes.add(TextPool)  # codes are given in the order of first sight
         if part.role in ("read", "write", "with"):
             needs.add(part.of)

@@ -37,8 +37,8 @@ _RESERVED = frozenset({"ids"})
 class Schema:
     """What the engine knows of a component or event class.
 
-    unique: the two `Entity` fields whose pair no two entities share, or (). is_event: made by
-    `@event`: lives in a queue, never in a table.
+    unique: the two `Entity` fields whose pair no two entities share, or (). texts: the `Text`
+    fields. is_event: made by `@event`: lives in a queue, never in a table.
     """
 
     cls: type
@@ -46,6 +46,7 @@ class Schema:
     fields: tuple[Field, ...]
     requires: tuple[type, ...]
     unique: tuple[Field, ...]
+    texts: tuple[Field, ...]
     is_event: bool
     doc: str
 
@@ -191,6 +192,7 @@ def _build(
         fields=tuple(fields),
         requires=tuple(requires),
         unique=_unique_fields(name, fields, unique),
+        texts=tuple(f for f in fields if f.kind == "text"),
         is_event=is_event,
         doc=inspect.getdoc(cls) or "",
     )

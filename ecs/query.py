@@ -256,14 +256,15 @@ class Selection(_Rows):
 
     def __init__(self, world: World, query: Query, mask: Mask) -> None:
         self._world = world
-        tables = query.tables()
-        self._versions = [(table, table.version) for table in tables]
+        entries = query.entries()
+        self._versions = [(table, version) for table, version, _ in entries]
         groups, n, offset = [], 0, 0
         whole = None if callable(mask) else _bool_mask(mask, query.count())
-        for table in tables:
+        for table, _, views in entries:
             if whole is None:
                 assert callable(mask)
-                part = _bool_mask(mask(*query.views(table)), table.n)
+                given = views if isinstance(views, tuple) else (views,)
+                part = _bool_mask(mask(*given), table.n)
             else:
                 part = whole[offset : offset + table.n]
             offset += table.n

@@ -72,12 +72,12 @@ class Group:
         """Their ids, in the batch's order; of a whole table the column itself, so copy what is to
         outlive the next structural change."""
         ids = self.table.buffers[0]
-        return ids[: self.table.n] if self.rows is None else ids[self.rows]
+        return ids[: self.table.n] if self.rows is None else ids.take(self.rows)
 
     def column(self, field: Field) -> Array:
         """Their values of a field, a copy."""
         column = self.table.column(field)
-        return column.copy() if self.rows is None else column[self.rows]
+        return column.copy() if self.rows is None else column.take(self.rows, axis=0)
 
     def sorted_rows(self) -> Rows:
         """The rows, ascending."""
@@ -270,16 +270,16 @@ class Store:
     def _intern_by_row(self, bundle: Bundle, n: int) -> None:
         """Give new strings their codes row by row, not field by field, so that codes do not depend
         on how a batch is split. What is no column of strings is left to `prepare`."""
+        texts = [f for c, given in bundle.items() for f in schema(c).texts if f.name in given]
+        if len(texts) < 2:
+            return
         columns: list[list[str]] = []
-        for component, given in bundle.items():
-            for field in schema(component).fields:
-                if field.kind == "text" and field.name in given:
-                    value = given[field.name]
-                    column = [value] * n if isinstance(value, str) else list_of(value)
-                    if len(column) == n and set(map(type, column)) <= {str, np.str_}:
-                        columns.append(column)
-        if len(columns) > 1:
-            self.text.intern(chain.from_iterable(zip(*columns, strict=True)))
+        for field in texts:
+            value = bundle[field.component][field.name]
+            column = [value] * n if isinstance(value, str) else list_of(value)
+            if len(column) == n and set(map(type, column)) <= {str, np.str_}:
+                columns.append(column)
+        self.text.intern(chain.from_iterable(zip(*columns, strict=True)))
 
     def prepare_field(self, field: Field, value: Any, n: int, what: str) -> Array:
         """One checked value: as `values.prepare`, and references name the living."""
@@ -574,7 +574,8 @@ class Store:
                 group.table.column(field)[group.sorted_rows()] = NOBODY
                 self.changes.opened(group.table, field.component, group.rows)
         dead = [
-            g.ids if g.rows is None else g.table.buffers[0][g.sorted_rows()] for g in batch.groups
+            g.ids if g.rows is None else g.table.buffers[0].take(g.sorted_rows())
+            for g in batch.groups
         ]
         for index in self.indices.values():
             if len(index.buckets):

@@ -10,6 +10,7 @@ from populace.ecs.errors import (
     DeadEntityError,
     UnknownComponentError,
 )
+from populace.ecs.telemetry import SystemStats
 
 from .parts import Asleep, Hungry, Kind, Memory, Position, Tie, Trace, Velocity, refused
 
@@ -213,6 +214,17 @@ def test_telemetry_counts():
     assert "walk" in world.telemetry.table()
 
 
+def test_rows_per_second_leave_the_first_call_out():
+    """The first call compiles: the rate is that of the calls after it, once there are any."""
+    stats = SystemStats()
+    stats.record(tables=1, rows=10, ns=1_000_000_000)
+    assert stats.rows_per_second == 10
+    stats.record(tables=1, rows=10, ns=500)
+    stats.record(tables=2, rows=10, ns=500)
+    assert stats.rows_per_second == pytest.approx(20 / 1_000 * 1e9)
+    assert (stats.calls, stats.tables, stats.rows, stats.first_ns) == (3, 4, 30, 1_000_000_000)
+
+
 def test_telemetry_of_nothing():
     """A system that never ran, and a world without systems, have zero counts."""
     world = World()
@@ -290,6 +302,7 @@ def test_the_seed_is_in_the_digest():
     """Worlds that differ by the seed will go different ways."""
     assert World(seed=1).digest() != World(seed=2).digest()
     assert World(seed=1).digest() == World(seed=1, threads=2).digest()
+    assert World().digest() == World(seed=0).digest()
 
 
 def test_text_pool():

@@ -1,6 +1,8 @@
 """Queries: which entities match, how they are told, and what is done to all of them."""
 
+import gc
 import itertools
+import weakref
 
 import numpy as np
 import pytest
@@ -336,6 +338,24 @@ def test_where_takes_a_mask_or_a_function():
         assert found.ids().tolist() == ids[[1, 3, 5]].tolist()
         assert found.count() == len(found) == 3
         assert found.gather(B.x).tolist() == [2, 4, 6]
+
+
+def test_asking_again_and_again_holds_nothing():
+    """The views that a mask function was given are let go, also when nothing ever changes."""
+    world = World()
+    world.spawn(3, A(x=[1, 2, 3]))
+    given_views = []
+
+    def positive(a):
+        given_views.append(weakref.ref(a))
+        return a.x > 0
+
+    for _ in range(50):
+        assert world.query(A).where(positive).count() == 3
+        for view in world.query(A):
+            assert view.x.size == 3
+    gc.collect()
+    assert len({id(view()) for view in given_views if view() is not None}) <= 1
 
 
 def test_where_with_an_optional_component():
