@@ -35,13 +35,21 @@ Id = Annotated[Ids, "id"]
 class Emit(Generic[T]):
     """Emits events of one type from a system: `emit(Contact(source=..., target=...))`."""
 
-    __slots__ = ("_sink",)
+    __slots__ = ("_of", "_sink")
 
-    def __init__(self, sink: Callable[[T], object]) -> None:
-        self._sink = sink
+    def __init__(self, of: type[T], sink: Callable[[T], object]) -> None:
+        self._of, self._sink = of, sink
 
     def __call__(self, events: T) -> None:
-        """Emit a batch; readers see it when the stage ends."""
+        """Emit a batch; readers see it when the stage ends.
+
+        Raises SystemSignatureError for events of another type than the signature says.
+        """
+        cls = events if isinstance(events, type) else type(events)
+        if cls is not self._of:
+            raise SystemSignatureError(
+                f"Emit[{self._of.__name__}] got {cls.__name__}; declare Emit[{cls.__name__}] too"
+            )
         self._sink(events)
 
 

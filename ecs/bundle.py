@@ -79,8 +79,16 @@ def read_bundle(things: tuple[Any, ...], doing: str) -> Bundle:
 
 
 def copy_fields(given: dict[str, Any]) -> dict[str, Any]:
-    """Given fields that no later change of the caller's arrays reaches."""
-    return {k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in given.items()}
+    """Given fields that no later change of the caller's arrays and lists reaches."""
+    return {
+        k: np.array(v) if isinstance(v, np.ndarray) else list(v) if isinstance(v, list) else v
+        for k, v in given.items()
+    }
+
+
+def copy_value(value: Any) -> Any:
+    """The same of a value; a class is itself."""
+    return value if isinstance(value, type) else type(value)(**copy_fields(given_fields(value)))
 
 
 def copied(bundle: Bundle) -> Bundle:

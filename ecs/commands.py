@@ -4,20 +4,23 @@ Commands are applied at a sync point (the end of each phase, or `World.sync`), b
 the order of the plan and inside a buffer in the order they were queued, so results do not depend
 on threads. Arrays are copied when queued. Ids are checked when queued; those that an earlier
 command has ended by the time it is applied are passed over, because two laws may well forget the
-same memory.
+same memory. So are entities that have got the tags, or lost the components, that a command would
+give or take. A queued spawn that names somebody who has ended since fares as if it had come first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .bundle import Bundle, copied, copy_fields, count_rows, read_bundle
-from .component import component_tuple, given_fields
-from .entities import Ids, as_ids
+from .component import component_tuple, given_fields, schema
+from .entities import Ids, as_ids, id_array, plain
 from .errors import ColumnShapeError, DeadEntityError
+from .fields import NOBODY, Field
 from .values import rows_of
 
 if TYPE_CHECKING:
@@ -70,13 +73,36 @@ class Commands:
             n, parts = int(things[0]), things[1:]
         bundle = copied(read_bundle(parts, "commands.spawn"))
         rows = count_rows(n, _resolved_sizes(bundle))
+        for field, value in _references(bundle):
+            if not isinstance(value, Pending):
+                self._check_now(f"spawn, {field}", plain(id_array(value).astype(np.uint64).ravel()))
         pending = Pending(rows)
 
         def run() -> None:
-            pending._ids = self._world.store.spawn(_filled(bundle), rows, "commands.spawn")
+            filled = _filled(bundle)
+            keep = self._outlived(filled, rows)
+            ids = np.zeros(rows, np.uint64)
+            if not keep.all():
+                filled = _picked(filled, keep)
+            ids[keep] = self._world.store.spawn(filled, int(keep.sum()), "commands.spawn")
+            pending._ids = ids
 
         self._queue.append(("spawn", run))
         return pending
+
+    def _outlived(self, filled: Bundle, rows: int) -> npt.NDArray[np.bool_]:
+        """Which rows of a queued spawn are still to be. Where an entity that a row names has ended
+        since, the row fares as if it had been there: it goes with a reference that cascades, and
+        any other becomes `NOBODY`."""
+        keep = np.ones(rows, np.bool_)
+        for field, value in _references(filled):
+            ids = id_array(value).astype(np.uint64)
+            ended = ~self._world.alive(ids.ravel()).reshape(ids.shape) & (ids != NOBODY)
+            if ended.any() and field.on_despawn == "despawn":
+                keep &= ~ended
+            elif ended.any():
+                filled[field.component][field.name] = np.where(ended, np.uint64(NOBODY), ids)
+        return keep
 
     def despawn(self, ids: Any) -> None:
         """Queue a despawn."""
@@ -85,7 +111,8 @@ class Commands:
     def add(self, ids: Any, *components: Any) -> None:
         """Queue an add."""
         bundle = copied(read_bundle(components, "commands.add"))
-        self._on("add", ids, bundle, lambda batch, given: self._world.store.add(batch, given))
+        act = self._world.store.add
+        self._on("add", ids, bundle, lambda batch, given: act(batch, given), tuple(bundle))
 
     def set(self, ids: Any, *values: Any) -> None:
         """Queue a set."""
@@ -120,7 +147,12 @@ class Commands:
         self._queue.append((name, run))
 
     def _on(
-        self, name: str, ids: Any, bundle: Bundle | None, act: Callable[[Any, Any], object]
+        self,
+        name: str,
+        ids: Any,
+        bundle: Bundle | None,
+        act: Callable[[Any, Any], object],
+        tags: Iterable[type] = (),
     ) -> None:
         target = ids if isinstance(ids, Pending) else as_ids(ids).copy()
         n = target.n if isinstance(target, Pending) else target.size
@@ -131,6 +163,9 @@ class Commands:
         def run() -> None:
             named = target.ids if isinstance(target, Pending) else target
             alive = self._world.alive(named)
+            if name == "remove" or (name == "add" and all(schema(c).is_tag for c in tags)):
+                for component in tags:
+                    alive[alive] = self._world.has(named[alive], component) == (name == "remove")
             given = _filled(bundle) if bundle is not None else None
             if not alive.all():
                 named = named[alive]
@@ -141,7 +176,7 @@ class Commands:
 
     def _check_now(self, name: str, ids: Ids) -> None:
         entities = self._world.store.entities
-        bad = entities.first_dead(ids)
+        bad = entities.first_dead(ids, nobody=name.startswith("spawn"))
         if bad >= 0:
             why = entities.obituary(int(ids[bad]), bad, ids.size)
             raise DeadEntityError(f"commands.{name} by {self.owner}: {why}")
@@ -185,6 +220,16 @@ def _resolved_sizes(bundle: Bundle) -> Bundle:
         }
         for cls, given in bundle.items()
     }
+
+
+def _references(bundle: Bundle) -> list[tuple[Field, Any]]:
+    """The reference fields that are given, and their values."""
+    return [
+        (field, given[field.name])
+        for cls, given in bundle.items()
+        for field in schema(cls).fields
+        if field.kind == "entity" and field.name in given
+    ]
 
 
 def _rows_given(bundle: Bundle, name: str, cls: type) -> int | None:

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .bundle import count_rows, read_bundle, with_required
+from .component import schema
 from .entities import INDEX_BITS, INDEX_MASK, Ids
-from .errors import MissingFieldError
+from .errors import MissingFieldError, QueryError
 from .fields import Field
 
 if TYPE_CHECKING:
@@ -46,6 +47,12 @@ class _EdgeBatch:
         index = world.pairs(self.cls)
         self.unique = index.schema.unique
         bundle = read_bundle((pair, *values), doing)
+        others = [c.__name__ for c in bundle if schema(c).unique and c is not self.cls]
+        if others:
+            raise QueryError(
+                f"{doing} makes {self.cls.__name__} edges; {others[0]} has a unique pair of its "
+                f"own and is an edge apart"
+            )
         absent = [f.name for f in self.unique if f.name not in bundle[self.cls]]
         if absent:
             raise MissingFieldError(
@@ -97,7 +104,7 @@ class _EdgeBatch:
         if rows.size:
             created[first] = True
             values = self._picked(self.values, rows)
-            born = self.store.spawn_values(self.components, values, rows.size, self.cls)
+            born = self.store.commit(self.store.stage(self.components, values, rows.size, self.cls))
             absent = self.new >= 0
             ids[absent] = born[self.new[absent]]
         return ids, created

@@ -7,8 +7,11 @@ another: their commands and events are held back in a buffer each, and taken up 
 plan. So results are the same on any number of threads.
 
 Events appear at the end of the stage that emitted them, commands are applied at the end of the
-phase. Threads are used only from `World.parallel_rows` rows a stage, since below that a hand-over
-costs more than it saves.
+phase; those of a `fixed_step` system after each of its steps. When a system raises, the step ends
+there: what its stage had queued is dropped, what was written before stays.
+
+Threads are used only from `World.parallel_rows` rows a stage, since below that a hand-over costs
+more than it saves.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
+from .bundle import copy_value
 from .commands import Commands
 from .errors import ScheduleError
 from .system import BoundSystem, System
@@ -43,7 +47,7 @@ class _Sink:
 
     def emit(self, value: Any) -> None:
         """Hold events back until the stage ends."""
-        self.emitted.append(value)
+        self.emitted.append(copy_value(value))
 
     def clear(self) -> None:
         """Forget everything."""
@@ -180,21 +184,32 @@ class Schedule:
         due = [entry for entry in stage if self._due(entry)]
         if not due:
             return
+        try:
+            self._run_due(due)
+        except BaseException:
+            for entry in due:  # what a failed stage queued does not happen
+                entry.sink.clear()
+            raise
+        for entry in due:
+            self._emit_held(entry)
+
+    def _run_due(self, due: list[Entry]) -> None:
         world = self.world
-        if len(due) > 1 and self._worth_threads(due):
-            with world.store.lock("a stage of systems"):
-                self._spreading = threading.get_ident()
-                try:
-                    self.spread([(self._run_entry, (entry,)) for entry in due])
-                finally:
-                    self._spreading = 0
-        else:
+        if len(due) == 1 or not self._worth_threads(due):
             for entry in due:
                 self._run_entry(entry)
-        for entry in due:
-            emitted, entry.sink.emitted = entry.sink.emitted, []
-            for value in emitted:
-                world.emit(value)
+            return
+        with world.store.lock("a stage of systems"):
+            self._spreading = threading.get_ident()
+            try:
+                self.spread([(self._run_entry, (entry,)) for entry in due])
+            finally:
+                self._spreading = 0
+
+    def _emit_held(self, entry: Entry) -> None:
+        emitted, entry.sink.emitted = entry.sink.emitted, []
+        for value in emitted:
+            self.world.emit(value)
 
     def spread(self, calls: list[tuple[Callable[..., object], tuple[Any, ...]]]) -> None:
         """Make independent calls on the world's threads and wait for them all; one after the other
@@ -219,7 +234,11 @@ class Schedule:
     def _due(self, entry: Entry) -> bool:
         if entry.every is not None and not _crossings(self.world.clock, entry.every):
             return False
-        return entry.run_if is None or bool(entry.run_if(self.world))
+        try:
+            return entry.run_if is None or bool(entry.run_if(self.world))
+        except Exception as error:
+            error.add_note(f"in run_if of system {entry.name}, step {self.world.clock.tick}")
+            raise
 
     def _run_entry(self, entry: Entry) -> None:
         if entry.fixed_step is None:
@@ -231,6 +250,8 @@ class Schedule:
             for crossing in _crossings(clock, step):
                 clock.now, clock.dt = crossing * step, step
                 self._call(entry)
+                self._emit_held(entry)
+                entry.sink.commands.apply()
         finally:
             clock.now, clock.dt = now, dt
 
@@ -246,7 +267,6 @@ class Schedule:
             if world.debug and not before:
                 world.check()
         except Exception as error:
-            entry.sink.clear()  # what a failed system queued does not happen
             error.add_note(f"in system {entry.name}, step {world.clock.tick}")
             raise
         finally:
@@ -283,7 +303,8 @@ def _stage(ordered: list[Entry]) -> list[list[Entry]]:
     stages: list[list[Entry]] = []
     for entry in ordered:
         together = stages[-1] if stages else None
-        if together is None or any(_apart(entry, other) for other in together):
+        # A condition may read anything, so it is asked when all before it is done.
+        if together is None or entry.run_if or any(_apart(entry, other) for other in together):
             stages.append([entry])
         else:
             together.append(entry)

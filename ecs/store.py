@@ -102,6 +102,17 @@ class Batch:
         return np.concatenate([np.empty(0, np.uint64), *(g.ids for g in self.groups)])
 
 
+@dataclass(slots=True)
+class NewRows:
+    """Rows in the slack of a table, all checked, not yet entities."""
+
+    archetype: Archetype
+    n: int
+    buffers: list[Array]
+    capacity: int
+    keys: list[Any]
+
+
 class Store:
     """All entities, tables and indices of one world."""
 
@@ -311,30 +322,36 @@ class Store:
             if not n:
                 self.text.truncate(held)
                 return np.empty(0, np.uint64)
-            return self.spawn_values(tuple(whole), values, n)
+            new = self.stage(tuple(whole), values, n)
+        return self.commit(new)
 
-    def spawn_values(
+    def stage(
         self, components: tuple[type, ...], values: Values, n: int, new_pairs: type | None = None
-    ) -> Ids:
-        """n new entities from checked values of all their fields.
+    ) -> NewRows:
+        """Write n new rows, from checked values of all their fields, into the slack of their table.
 
         new_pairs: the component whose pairs are known to be new and distinct.
         """
         archetype = self.archetype(self.mask(components))
         keys = [(s, self._new_keys(s, values, n, s.cls is new_pairs)) for s in archetype.pairs]
-        table = archetype.table
-        begin, end = table.n, table.n + n
-        buffers, capacity = table.room(n)
+        begin = archetype.table.n
+        buffers, capacity = archetype.table.room(n)
         self.entities.reserve(n)
         for field in archetype.fields:
-            buffers[archetype.place[field]][begin:end] = values[field]
-        table.settle_in(buffers, capacity)
-        ids = buffers[0][begin:end]
+            buffers[archetype.place[field]][begin : begin + n] = values[field]
+        return NewRows(archetype, n, buffers, capacity, keys)
+
+    def commit(self, new: NewRows) -> Ids:
+        """Make staged rows entities. An observer of "add" that raises does so after that."""
+        archetype, table = new.archetype, new.archetype.table
+        begin, end = table.n, table.n + new.n
+        table.settle_in(new.buffers, new.capacity)
+        ids = table.buffers[0][begin:end]
         self.entities.allocate(ids, table.number, begin)
         table.n = end
         table.touch()
-        self._gained(table, begin, end, archetype.components, keys)
-        born = self.pool.lend_ids(n)
+        self._gained(table, begin, end, archetype.components, new.keys)
+        born = self.pool.lend_ids(new.n)
         born[:] = ids
         if self.observers.held:
             self._notify("add", [(archetype.components, born)])
@@ -367,6 +384,7 @@ class Store:
             have = [set(group.table.archetype.components) for group in batch.groups]
             whole = with_required(bundle, doing, set.intersection(*have) if have else set())
             values = self.prepare(whole, batch.n, "entity")
+            self._detach(batch, values)
             keys = {
                 s.cls: self._new_keys(s, values, batch.n) for s in map(schema, whole) if s.unique
             }
@@ -411,6 +429,8 @@ class Store:
     def remove(self, batch: Batch, components: tuple[type, ...], doing: str = "remove") -> None:
         """Take these components from every entity of the batch."""
         self.guard(doing)
+        if not components:
+            return
         gone = self.mask(components)
         self.refuse_missing(batch, components, doing)
         for group in batch.groups:
@@ -528,11 +548,16 @@ class Store:
             for component in bundle:
                 self._refuse_pair_fields(component, bundle[component], doing)
             values = self.prepare(bundle, batch.n, "entity", defaults=False)
-        written = [g.table.column(f) for g in batch.groups for f in values]
-        for field, value in values.items():  # as they were at the call, whatever is written first
-            if any(np.may_share_memory(value, column) for column in written):
-                values[field] = value.copy()
+        self._detach(batch, values)
         self.set_values(batch, values)
+
+    def _detach(self, batch: Batch, values: Values) -> None:
+        """Copy values that are columns of the batch's own tables: they count as they were at the
+        call, whatever is written or moved first."""
+        buffers = [buffer for group in batch.groups for buffer in group.table.buffers]
+        for field, value in values.items():
+            if value.ndim and any(np.may_share_memory(value, buffer) for buffer in buffers):
+                values[field] = value.copy()
 
     def set_values(self, batch: Batch, values: Values) -> None:
         """Change fields to checked values."""

@@ -113,7 +113,7 @@ class BoundSystem(ABC):
             read = self.readers[parameter.name].read
             return lambda sink: read()
         if role == "emit":
-            return lambda sink: Emit(sink.emit)
+            return lambda sink: Emit(of, sink.emit)
         if role == "commands":
             return lambda sink: sink.commands
         if role == "rng":

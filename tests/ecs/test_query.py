@@ -202,7 +202,7 @@ def test_ten_thousand_archetypes():
         return Tag
 
     tags = [make(number) for number in range(14)]
-    world = World()
+    world = World(debug=False)  # a check after each of 10,000 spawns would take minutes
     query = world.query(A)
     looked = []
     matches = query.filter.matches

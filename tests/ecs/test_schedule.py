@@ -465,6 +465,17 @@ def test_run_if():
     assert log == ["odd", "populated", "both", "odd", "populated", "populated"]
 
 
+def test_an_error_in_run_if_names_the_system():
+    """A condition that raises is told apart from the others, and leaves the world open."""
+    world = World()
+    world.add_system(logger([], "whenever", run_if=lambda w: 1 // 0))
+    with pytest.raises(ZeroDivisionError) as caught:
+        world.step(1)
+    assert any("whenever" in note for note in getattr(caught.value, "__notes__", []))
+    world.spawn(1)
+    world.check()
+
+
 # -- phases --------------------------------------------------------------------------------------
 
 

@@ -309,6 +309,26 @@ def test_a_wrong_event_is_an_error():
         world.step(1)
 
 
+def test_emit_takes_the_declared_event_only():
+    """A system emits what its signature says: another event is refused, and nobody reads it."""
+
+    @event
+    class Other:
+        n: i4 = 0
+
+    world = World()
+    reader = world.events(Other)
+
+    @system
+    def speak(emit: Emit[Contact]):
+        emit(Other(n=1))
+
+    world.add_system(speak)
+    with pytest.raises(PopulaceError, match=r"Other.*Contact|Contact.*Other"):
+        world.step(1)
+    assert len(reader) == 0
+
+
 def test_commands():
     """Structure changes by commands, which are applied at the end of the phase."""
     world, plain, asleep, fast = small_world()
