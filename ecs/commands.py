@@ -122,7 +122,8 @@ class Commands:
     def remove(self, ids: Any, *components: type) -> None:
         """Queue a remove."""
         component_tuple(components)
-        self._on("remove", ids, None, lambda batch, _: self._world.store.remove(batch, components))
+        act = self._world.store.remove
+        self._on("remove", ids, None, lambda batch, _: act(batch, components), components)
 
     def upsert(self, pair: Any, *values: Any) -> None:
         """Queue an upsert, as `World.upsert`."""
