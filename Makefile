@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 
 # -P keeps the checkout itself off sys.path: there, `import components` would load a second copy.
 PY = .venv/bin/python -P
-PIP = $(PY) -m pip --disable-pip-version-check --quiet
+PIP = $(PY) -m pip --disable-pip-version-check --quiet --quiet
 
 # An editable install remembers where the checkout lies; so does the name of its stamp.
 STAMP := .venv/installed-$(shell pwd -P | cksum | cut -d ' ' -f 1)

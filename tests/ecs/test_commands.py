@@ -321,7 +321,6 @@ def test_what_is_wrong_at_once_is_said_at_once():
 
 QUEUED_WRONG = {
     "present": (ComponentPresentError, lambda c, ids: c.add(ids, Number)),
-    "missing": (ComponentMissingError, lambda c, ids: c.remove(ids, Asleep)),
     "missing for set": (ComponentMissingError, lambda c, ids: c.set(ids, Position(x=1))),
     "value": (ColumnValueError, lambda c, ids: c.spawn(2, Velocity(x=11))),
     "type": (ColumnTypeError, lambda c, ids: c.set(ids, Number(n=0.5))),
