@@ -17,7 +17,8 @@ from .errors import ReferencedEntityError
 from .fields import Field
 
 if TYPE_CHECKING:
-    from .store import Batch, Store
+    from .batch import Batch
+    from .store import Store
 
 
 def closure(store: Store, batch: Batch, doing: str) -> tuple[Batch, list[tuple[Field, Ids]]]:

@@ -15,7 +15,7 @@ from .errors import MissingFieldError, QueryError
 from .fields import Field
 
 if TYPE_CHECKING:
-    from .store import Values
+    from .batch import Values
     from .world import World
 
 Made = tuple[Ids, npt.NDArray[np.bool_]]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from .batch import Batch, Group
 from .bundle import read_bundle
 from .component import component_tuple
 from .entities import Ids
@@ -27,7 +28,7 @@ from .errors import (
     StaleViewError,
 )
 from .fields import Field
-from .store import Batch, Group, Store
+from .store import Store
 from .table import Archetype, Array, Table
 from .views import view_maker
 

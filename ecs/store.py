@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .batch import Batch, Group, NewRows, Values
 from .bundle import Bundle, with_required
 from .cascade import closure
 from .changes import Changes
@@ -38,79 +38,13 @@ from .fields import NOBODY, Field
 from .observers import Change, Kind, Observers
 from .pairs import PairIndex, pair_keys
 from .references import ReferenceIndex
-from .rows import Rows, copy_rows
+from .rows import copy_rows
 from .table import Archetype, Array, BufferPool, Key, Table, move_plan
 from .text import TextPool
 from .values import default_of, list_of, prepare
 
 if TYPE_CHECKING:
     from .world import World
-
-Values = dict[Field, Array]
-
-
-@dataclass(slots=True)
-class Group:
-    """Some rows of one table, and which of the batch's values are theirs.
-
-    rows: (k,) u4 in the batch's order, or None for the whole table. take: index into the batch.
-    ordered: the rows ascending, once somebody has asked.
-    """
-
-    table: Table
-    rows: Rows | None
-    take: Any
-    ordered: Rows | None = None
-
-    @property
-    def size(self) -> int:
-        """How many rows."""
-        return self.table.n if self.rows is None else int(self.rows.size)
-
-    @property
-    def ids(self) -> Ids:
-        """Their ids, in the batch's order; of a whole table the column itself, so copy what is to
-        outlive the next structural change."""
-        ids = self.table.buffers[0]
-        return ids[: self.table.n] if self.rows is None else ids.take(self.rows)
-
-    def column(self, field: Field) -> Array:
-        """Their values of a field, a copy."""
-        column = self.table.column(field)
-        return column.copy() if self.rows is None else column.take(self.rows, axis=0)
-
-    def sorted_rows(self) -> Rows:
-        """The rows, ascending."""
-        if self.ordered is None:
-            if self.rows is None:
-                self.ordered = np.arange(self.table.n, dtype=np.uint32)
-            else:
-                self.ordered = np.sort(self.rows)
-        return self.ordered
-
-
-@dataclass(slots=True)
-class Batch:
-    """Distinct living entities, by table: what every operation on existing entities takes."""
-
-    groups: list[Group]
-    n: int
-
-    @property
-    def ids(self) -> Ids:
-        """All ids, by table: a copy."""
-        return np.concatenate([np.empty(0, np.uint64), *(g.ids for g in self.groups)])
-
-
-@dataclass(slots=True)
-class NewRows:
-    """Rows in the slack of a table, all checked, not yet entities."""
-
-    archetype: Archetype
-    n: int
-    buffers: list[Array]
-    capacity: int
-    keys: list[Any]
 
 
 class Store:
