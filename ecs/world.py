@@ -362,7 +362,8 @@ class World:
 
     def changed_since(self, tick: int, component: type) -> Ids:
         """(k,) u8, ascending: living entities whose `component` was given or changed its value
-        (bit for bit, in a persisted field) after the mark `tick`.
+        (bit for bit, in a persisted field) after the mark `tick`. One that changed and changed back
+        is among them only if somebody asked, or its table changed structurally, in between.
 
         Raises UntrackedError unless `track(component)` was called before.
         Cost: a comparison of the chunks that were opened for writing since.
