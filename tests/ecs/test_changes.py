@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from populace import Vector, World, Write, component, f8, field, i1, i8, system
-from populace.ecs.errors import QueryError, UnknownComponentError, UntrackedError
+from populace.ecs.errors import CapacityError, QueryError, UnknownComponentError, UntrackedError
 
 from .parts import Asleep, Friend, Hungry, Memory, Position, Tie, Trace, Velocity, Weight, refused
 
@@ -462,6 +462,18 @@ def test_an_event_cannot_be_tracked():
     world = World()
     with refused(world, QueryError, "Happened"):
         world.track(Happened)
+
+
+def test_the_last_tick():
+    """When every tick has been used, a mark is refused instead of counting from 0 again."""
+    world, ids, _ = tracked()
+    world.store.changes.tick = 2**32 - 2
+    mark = world.mark()
+    world.set(ids[0], Position(x=1))
+    assert changed(world, mark) == [ids[0]]
+    with refused(world, CapacityError, "ticks"):
+        world.mark()
+    world.check()
 
 
 def test_tracking_late():

@@ -219,6 +219,25 @@ def test_defaults_fill_what_is_not_given():
     assert Full.whole.row_bytes == 12
 
 
+def test_the_limits_of_enums_and_vectors():
+    """Codes 0 and 255, and a vector of one, are allowed."""
+
+    class Edge(IntEnum):
+        LOW = 0
+        HIGH = 255
+
+    @component
+    class Limits:
+        edge: Edge = Edge.HIGH
+        one: Vector[1] = 3
+
+    world = World()
+    ids = world.spawn(2, Limits(edge=[Edge.HIGH, "low"]))
+    assert world.get(ids, Limits.edge).tolist() == [255, 0]
+    assert world.get(ids, Limits.one).tolist() == [[3], [3]]
+    world.check()
+
+
 def test_defaults_are_not_shared_between_rows():
     """Changing one row's default vector changes no other row, nor later ones."""
     world = World()
@@ -408,6 +427,11 @@ def definitions():
         class C:
             x: Vector[0]
 
+    def vector_of_a_flag():
+        @component
+        class C:
+            x: Vector[True]
+
     def vector_of_text():
         @component
         class C:
@@ -511,6 +535,7 @@ def definitions():
         (("C.x", "derived"), derived_with_default),
         (("C.x", "derived"), derived_and_indexed),
         (("0",), empty_vector),
+        (("True",), vector_of_a_flag),
         (("C.x",), vector_of_text),
         (("2.5",), vector_of_fraction),
         (("C", "('x',)"), unique_of_one),

@@ -265,6 +265,37 @@ def test_spawn_returns_a_copy():
     world.check()
 
 
+@pytest.mark.parametrize(
+    "keep",
+    [
+        lambda ids: ids,
+        lambda ids: ids[30_000:],
+        lambda ids: ids.reshape(-1, 2)[5:, 0],
+        lambda ids: ids.view(np.uint32),
+        lambda ids: memoryview(ids)[10:],
+        lambda ids: np.frombuffer(ids, np.uint64),
+        lambda ids: [ids][:],
+        lambda ids: (i for i in ids),
+    ],
+    ids=["ids", "slice", "strides", "view", "memoryview", "frombuffer", "list", "generator"],
+)
+def test_ids_that_a_caller_keeps_never_change(keep):
+    """Whatever part or view of the ids of a large spawn is kept, later spawns do not write into it;
+    memory of ids that nobody keeps may be used again."""
+    world = World()
+    kept = keep(world.spawn(40_000, Asleep))
+    first = world.query(Asleep).ids()
+    for _ in range(8):
+        assert world.spawn(40_000, Hungry).size == 40_000
+    if isinstance(kept, list):
+        found = kept[0]
+    elif hasattr(kept, "send"):
+        found = np.array(list(kept))
+    else:
+        found = np.asarray(kept)
+    assert np.array_equal(np.asarray(keep(first) if found.size != first.size else first), found)
+
+
 def test_more_slots_than_the_layout_has_are_refused():
     """2^32 - 2 entities are the most: asking for more fails before anything is allocated."""
     index = entities.EntityIndex()

@@ -307,6 +307,8 @@ def test_refused_upserts(name):
         call(Position(x=1))
     with refused(world, UnknownComponentError):
         call(both, 7)
+    with refused(world, QueryError, "Tie", "Bond"):
+        call(both, Bond(a=people[:2], b=people[2]))
 
 
 def test_upsert_where_the_known_edge_lacks_the_component():

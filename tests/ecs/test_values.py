@@ -39,7 +39,7 @@ from populace.ecs.errors import (
     UnknownComponentError,
 )
 
-from .parts import Kind, refused
+from .parts import Asleep, Kind, Position, refused
 
 
 class State(IntEnum):
@@ -232,6 +232,18 @@ def test_values_may_be_columns_of_the_same_table():
     assert world.get(ids, Values.single).tolist() == [5, 6, 4]
     view.single = view.single[::-1]
     assert world.get(ids, Values.single).tolist() == [4, 6, 5]
+
+
+def test_added_values_may_be_columns_of_a_table_that_moves():
+    """Rows of a first table that leave, and close up behind them, do not change what a second one
+    gets from its column."""
+    world = World()
+    first = world.spawn(Position(x=[1, 2, 3, 4]))
+    second = world.spawn(2, Position(x=0), Asleep)
+    position = next(iter(world.query(Position, without=Asleep)))
+    order = np.array([second[0], second[1], first[0], first[1]])
+    world.add(order, Values(single=position.x))
+    assert world.get(order, Values.single).tolist() == [1, 2, 3, 4]
 
 
 def test_odd_strides_and_byte_orders():
