@@ -5,18 +5,26 @@ says so, and exports make it a timestamp), a duration is in seconds.
 """
 
 from .biography import Biography, Survey
+from .contact import Contact, Met
 from .memory import NEVER, Memory, MemoryKind, Pinned, Statement
+from .observation import Observed, Recalled
 from .persona import Persona, Stream
-from .trace import LONGEST_HALF_LIFE_S, Strength, Trace
+from .trace import LONGEST_HALF_LIFE_S, Capacity, Retentiveness, Strength, Trace
 
 __all__ = [
     "LONGEST_HALF_LIFE_S",
     "NEVER",
     "Biography",
+    "Capacity",
+    "Contact",
     "Memory",
     "MemoryKind",
+    "Met",
+    "Observed",
     "Persona",
     "Pinned",
+    "Recalled",
+    "Retentiveness",
     "Statement",
     "Strength",
     "Stream",

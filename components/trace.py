@@ -26,3 +26,18 @@ class Trace:
     stability: f4 = field(range=(1, LONGEST_HALF_LIFE_S), unit="s", doc="half-life of recall")
     accessed: i8 = field(unit="us since 1970", doc="last access, in simulated time")
     accesses: u4 = field(default=1, range=(1, 2**32 - 1), doc="accesses, its forming counted")
+    evidence: u4 = field(default=1, range=(1, 2**32 - 1), doc="observations that it stands for")
+
+
+@component
+class Retentiveness:
+    """An agent's own half-life of new memories; without it the world's `Retention` holds."""
+
+    half_life: f4 = field(range=(1, LONGEST_HALF_LIFE_S), unit="s", doc="of a new memory")
+
+
+@component
+class Capacity:
+    """An agent's own capacity; without it the world's `Pruning` holds."""
+
+    memories: u4 = field(range=(1, 2**32 - 1), doc="memories that it can hold")

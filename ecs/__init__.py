@@ -26,12 +26,14 @@ from .fields import (
     u4,
     u8,
 )
+from .jit import jit
 from .kernel import kernel
 from .observers import Observer
 from .pairs import PairIndex
 from .query import Query, Selection
 from .random import Rng
 from .references import Csr, ReferenceIndex
+from .settings import setting, settings
 from .system import System, system
 from .telemetry import SystemStats, Telemetry
 from .text import TextPool
@@ -42,6 +44,7 @@ __all__ = [
     "Field", "Id", "Observer", "PairIndex", "Pending", "Query", "Read", "ReferenceIndex", "Res",
     "ResMut", "Rng", "Rows", "Schema", "Selection", "System", "SystemStats", "Telemetry",
     "Template", "Text", "TextPool", "Vector", "With", "Without", "World", "Write", "b1",
-    "component", "days", "event", "f2", "f4", "f8", "field", "hours", "i1", "i2", "i4", "i8",
-    "kernel", "minutes", "ms", "schema", "seconds", "system", "u1", "u2", "u4", "u8", "us",
+    "component", "days", "event", "f2", "f4", "f8", "field", "hours", "i1", "i2", "i4", "i8", "jit",
+    "kernel", "minutes", "ms", "schema", "seconds", "setting", "settings", "system",
+    "u1", "u2", "u4", "u8", "us",
 ]  # fmt: skip

@@ -256,7 +256,7 @@ def compile_rows(rows: RowSource) -> Dispatcher:
         )
     options = {"nogil": True, "error_model": "numpy", "cache": rows.cacheable}
     helpers = dict(rows.helpers)
-    digest = hashlib.sha256(f"{rows.digest} {_versions()}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{rows.digest} {versions()}".encode()).hexdigest()
     name = f"{rows.name[:40]}_{digest[:32]}"
     if rows.cacheable:
         clones: dict[int, Any] = {}
@@ -283,7 +283,7 @@ def converts_halves() -> bool:
 
 
 @cache
-def _versions() -> str:
+def versions() -> str:
     """What else machine code depends on; numba itself adds the processor."""
     files = (Path(__file__), Path(__file__).with_name("fingerprint.py"))
     here = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

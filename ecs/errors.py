@@ -124,5 +124,9 @@ class InvariantError(PopulaceError, AssertionError):
     """`World.check` found the world inconsistent: a fault of Populace or of a raw write."""
 
 
+class SettingError(PopulaceError, ValueError):
+    """A parameter of a law that is of the wrong type, not finite, or out of its range."""
+
+
 class SourceFileError(PopulaceError, ValueError):
     """A file that is damaged or not what it was taken for: names file and record."""

@@ -113,6 +113,14 @@ class EventQueue:
         return sum(n for _, n, _ in self.batches)
 
 
+def picked(batch: Any, rows: Any) -> Any:
+    """Some of the events of a batch, as columns: by a mask or by places, in their order."""
+    columns = {name: value[rows] for name, value in batch.__dict__.items() if name != "_n"}
+    made: Any = object.__new__(type(batch))
+    made.__dict__.update(columns, _n=len(next(iter(columns.values()), ())))
+    return made
+
+
 class EventReader:
     """One place in a queue."""
 

@@ -65,9 +65,9 @@ class System:
                 f"is called; put them all into Rows[...]"
             )
         _refuse_twice(self.name, self.parameters)
-        if self.access.exclusive and len(self.parameters) > 1:
+        if self.access.exclusive and roles - {"world", "events", "res", "rng"}:
             raise SystemSignatureError(
-                f"system {self.name}: World is everything; take no other parameter beside it"
+                f"system {self.name}: World is everything; beside it take only Events, Res and Rng"
             )
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:

@@ -1,5 +1,6 @@
 """What happens: one file per law, its kernel beside it. Laws depend on simulated time alone."""
 
+from . import activation, exponential, power  # noqa: F401  # laws make themselves known
 from .attention import (
     AWAKE,
     DAY,

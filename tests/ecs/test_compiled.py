@@ -512,7 +512,7 @@ def test_a_name_says_what_the_code_depends_on(folder, monkeypatch):
     """Another version of numba, numpy, Python or of the compiler itself is another file."""
     source = source_of(double, {"value": np.ones(1, "i2")})
     one = compile_rows(source).py_func.__code__.co_filename
-    monkeypatch.setattr(compiled, "_versions", lambda: "later")
+    monkeypatch.setattr(compiled, "versions", lambda: "later")
     other = compile_rows(source).py_func.__code__.co_filename
     assert one != other
     assert {Path(one).parent, Path(other).parent} == {folder}

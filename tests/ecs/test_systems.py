@@ -665,7 +665,7 @@ def signatures():
 
     def world_and_more():
         @system
-        def f(world: World, clock: Res[Clock]):
+        def f(world: World, position: Read[Position]):
             pass
 
     def bare_read():

@@ -1,0 +1,74 @@
+"""Numba functions whose machine code is kept on disk and is never stale.
+
+    @jit
+    def energy_at(level_n, since_n, now, rate, out_n): ...
+
+`numba.njit(cache=True)` keys its cache by the file of one function, so that a callee edited in
+another file keeps its old machine code. Here the key is the fingerprint of the function and of all
+it reaches: kernels may share callees over files. Options are those that every kernel of ours has:
+no GIL, numpy's division, no fastmath (its results would depend on the row, see `compiled`).
+Cost: as numba's cache, and 0.1 ms a function for the fingerprint. A function with something in it
+that cannot be followed is compiled anew in each process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from numba import njit
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+
+from .compiled import kernels_folder, versions
+from .fingerprint import fingerprint, uncached
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def jit(function: F) -> F:
+    """A function of arrays and numbers, compiled at its first call or loaded from the cache.
+
+    What it calls must be defined before it. Its plain Python twin is `.py_func`.
+    """
+    made = njit(nogil=True, error_model="numpy")(function)
+    stamp = fingerprint(made)
+    if stamp is None:
+        return cast(F, made)
+    kept = uncached(made)
+    kept._cache = _Cache(kept.py_func, f"{stamp} {versions()}")
+    kept.__doc__ = function.__doc__
+    return cast(F, kept)
+
+
+class _Locator:
+    """Says where numba keeps a function. The name holds the fingerprint, so nothing is outdated."""
+
+    def __init__(self, function: Any) -> None:
+        self._py_file = function.__code__.co_filename
+
+    def ensure_cache_path(self) -> None: ...
+
+    def get_cache_path(self) -> str:
+        return str(kernels_folder())
+
+    def get_source_stamp(self) -> str:
+        return ""
+
+
+class _Files(CompileResultCacheImpl):  # type: ignore[misc]  # numba has no types
+    """How a compiled function is stored, under a name made of its stamp."""
+
+    def __init__(self, function: Any, stamp: str) -> None:
+        self._lineno = function.__code__.co_firstlineno
+        self._locator = _Locator(function)
+        digest = hashlib.sha256(stamp.encode()).hexdigest()[:32]
+        self._filename_base = f"{function.__name__[:40]}_{digest}"
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """numba's cache of one function."""
+
+    def __init__(self, function: Any, stamp: str) -> None:
+        self._impl_class = lambda function: _Files(function, stamp)
+        super().__init__(function)

@@ -1,0 +1,103 @@
+"""Settings: the parameters of a law, typed, checked and documented. A resource of a world.
+
+    @settings
+    class TieDecay:
+        half_life: float = setting(14 * DAY_S, range=(1, 1e9), unit="s", doc="of a tie's weight")
+
+    world.insert(TieDecay(half_life=7 * DAY_S))
+
+A settings class is a frozen dataclass whose values are numbers, flags, texts or enum members, each
+with a default, so that a file, a command line and a snapshot can hold it. Kernels read its numbers
+through `Res[TieDecay]`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar, dataclass_transform
+
+from .errors import ComponentDefinitionError, SettingError
+
+T = TypeVar("T")
+
+
+def setting(
+    default: Any, *, range: tuple[float, float] | None = None, unit: str = "", doc: str
+) -> Any:
+    """One parameter: its default, the closed range it may lie in, its unit and meaning."""
+    about = {"range": range, "unit": unit, "doc": doc}
+    return dataclasses.field(default=default, metadata=about)
+
+
+@dataclass_transform(
+    frozen_default=True, kw_only_default=True, field_specifiers=(setting, dataclasses.field)
+)
+def settings(cls: type[T]) -> type[T]:
+    """Make a class of `setting(...)`s a frozen dataclass that checks what it is given.
+
+    A method `check(self)`, where there is one, is called last; it raises SettingError for values
+    that do not go together. Making an instance raises SettingError for a value of the wrong type,
+    not finite, or out of range. Raises ComponentDefinitionError for a class that cannot be one.
+
+    >>> from populace.ecs import setting, settings
+    >>> @settings
+    ... class Thirst:
+    ...     rate: float = setting(0.1, range=(0, 1), unit="1/h", doc="of drying out")
+    >>> Thirst(rate=0.2)
+    Thirst(rate=0.2)
+    >>> Thirst(rate=2)
+    Traceback (most recent call last):
+    populace.ecs.errors.SettingError: Thirst.rate must lie in [0, 1] 1/h, got 2
+    """
+    kinds = inspect.get_annotations(cls, eval_str=True)
+    for name, kind in kinds.items():
+        default = cls.__dict__.get(name)
+        if not isinstance(default, dataclasses.Field) or "doc" not in default.metadata:
+            raise ComponentDefinitionError(
+                f"{cls.__name__}.{name} needs a default and a meaning: "
+                f"{name}: float = setting(1.0, doc=...)"
+            )
+        if kind not in (int, float, bool, str) and not _is_enum(kind):
+            raise ComponentDefinitionError(
+                f"{cls.__name__}.{name}: a setting is a float, int, bool, str or an enum, got "
+                f"{kind!r}"
+            )
+    check: Callable[[Any], None] | None = cls.__dict__.get("check")
+
+    def post_init(self: Any) -> None:
+        for part in dataclasses.fields(self):
+            value = _checked(self, part, kinds[part.name])
+            object.__setattr__(self, part.name, value)
+        if check is not None:
+            check(self)
+
+    cls.__post_init__ = post_init  # type: ignore[attr-defined]
+    return dataclasses.dataclass(frozen=True, slots=True, kw_only=True)(cls)
+
+
+def _is_enum(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, enum.Enum)
+
+
+def _checked(owner: Any, part: dataclasses.Field[Any], kind: Any) -> Any:
+    """The value of one setting, as its type; raises SettingError."""
+    value, where = getattr(owner, part.name), f"{type(owner).__name__}.{part.name}"
+    unit = f" {part.metadata['unit']}" if part.metadata["unit"] else ""
+    if kind is float and type(value) is int:
+        value = float(value)
+    if _is_enum(kind) and isinstance(value, str) and value.upper() in kind.__members__:
+        value = kind[value.upper()]
+    if not isinstance(value, kind) or (kind in (int, float) and isinstance(value, bool)):
+        allowed = ", ".join(kind.__members__).lower() if _is_enum(kind) else f"a {kind.__name__}"
+        raise SettingError(f"{where} must be {allowed}{unit}, got {value!r}")
+    if kind is float and not math.isfinite(value):
+        raise SettingError(f"{where} must be finite, got {value!r}")
+    bounds = part.metadata["range"]
+    if bounds is not None and not bounds[0] <= value <= bounds[1]:
+        low, high = (f"{bound:g}" for bound in bounds)
+        raise SettingError(f"{where} must lie in [{low}, {high}]{unit}, got {value:g}")
+    return value
