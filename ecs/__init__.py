@@ -30,6 +30,7 @@ from .jit import jit
 from .kernel import kernel
 from .observers import Observer
 from .pairs import PairIndex
+from .places import Places
 from .query import Query, Selection
 from .random import Rng
 from .references import Csr, ReferenceIndex
@@ -41,8 +42,8 @@ from .world import World
 
 __all__ = [
     "NOBODY", "AnyOf", "Clock", "Commands", "Csr", "Emit", "Entity", "EventReader", "Events",
-    "Field", "Id", "Observer", "PairIndex", "Pending", "Query", "Read", "ReferenceIndex", "Res",
-    "ResMut", "Rng", "Rows", "Schema", "Selection", "System", "SystemStats", "Telemetry",
+    "Field", "Id", "Observer", "PairIndex", "Pending", "Places", "Query", "Read", "ReferenceIndex",
+    "Res", "ResMut", "Rng", "Rows", "Schema", "Selection", "System", "SystemStats", "Telemetry",
     "Template", "Text", "TextPool", "Vector", "With", "Without", "World", "Write", "b1",
     "component", "days", "event", "f2", "f4", "f8", "field", "hours", "i1", "i2", "i4", "i8", "jit",
     "kernel", "minutes", "ms", "schema", "seconds", "setting", "settings", "system",

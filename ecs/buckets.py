@@ -407,12 +407,16 @@ class Buckets:
             members_m = keys.astype(np.uint32)
         return offsets, members_m
 
+    def owners(self) -> Indices:
+        """(m,) u4, ascending: the owners that have members. O(largest owner)."""
+        return np.flatnonzero(self._bucket_of).astype(np.uint32)
+
     def csr(self, sort: bool = False) -> tuple[Indices, Offsets, Indices]:
-        """Owners (m,) u4 that have members, ascending, and what `members` says of them.
+        """The owners that have members, and what `members` says of them.
 
         O(largest owner + members), and with `sort` a sort.
         """
-        owners_m = np.flatnonzero(self._bucket_of).astype(np.uint32)
+        owners_m = self.owners()
         return (owners_m, *self.members(owners_m, sort))
 
     def shrink(self) -> None:

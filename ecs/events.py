@@ -85,6 +85,11 @@ class EventQueue:
         self._readers.append(weakref.ref(made))
         return made
 
+    @property
+    def has_readers(self) -> bool:
+        """Whether anybody reads these events, so that emitting them is worth the work."""
+        return any(ref() is not None for ref in self._readers)
+
     def since(self, cursor: int) -> Any:
         """The events from number `cursor` on, as columns."""
         parts = [(first, n, c) for first, n, c in self.batches if first + n > cursor]

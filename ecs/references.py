@@ -49,6 +49,14 @@ class ReferenceIndex:
         """(k,) i8: how many entities name each of `owners`. Raises DeadEntityError."""
         return self.buckets.counts(index_of(self._living(owners)))
 
+    def counts(self) -> tuple[Ids, npt.NDArray[np.int64]]:
+        """Every owner that is named, (m,) u8 ascending by index, and how many name it, (m,) i8.
+
+        Cost: O(largest index of an owner), whatever the number of members.
+        """
+        owners = self.buckets.owners()
+        return self._store.entities.ids_of(owners), self.buckets.counts(owners)
+
     def ids(self, owner: Any) -> Ids:
         """(m,) u8: who names `owner` (one id), ascending by index. Raises DeadEntityError.
 
@@ -56,13 +64,14 @@ class ReferenceIndex:
         """
         return self.of(owner).ids
 
-    def of(self, owners: Any) -> Csr:
-        """The members of the given living owners, in the order given, sorted inside each.
+    def of(self, owners: Any, sort: bool = True) -> Csr:
+        """The members of the given living owners, in the order given, ascending by index inside
+        each, or without `sort` in no order.
 
-        Raises DeadEntityError. Cost: O(members log members an owner).
+        Raises DeadEntityError. Cost: O(members), and with `sort` a sort of them.
         """
         living = self._living(owners)
-        offsets, members = self.buckets.members(index_of(living), sort=True)
+        offsets, members = self.buckets.members(index_of(living), sort)
         return Csr(living, offsets, self._store.entities.ids_of(members))
 
     def csr(self) -> Csr:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
+from .budget import Budget, filled_by
 from .bundle import copy_value
 from .commands import Commands
 from .errors import ScheduleError
@@ -57,7 +58,8 @@ class _Sink:
 
 @dataclass(slots=True)
 class Entry:
-    """One registered system."""
+    """One registered system. fills: the caches that it fills, if it does nothing else.
+    last_ns: wall time of its last run."""
 
     name: str
     system: System
@@ -69,6 +71,8 @@ class Entry:
     every: int | None
     fixed_step: int | None
     run_if: Any
+    fills: frozenset[type] = frozenset()
+    last_ns: int = 0
 
 
 class Schedule:
@@ -83,6 +87,8 @@ class Schedule:
         self._stages: dict[str, list[list[Entry]]] | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._spreading = 0  # the thread that spreads a stage
+        self._left_out: set[str] = set()
+        self.budget: Budget | None = None
 
     # -- registration --------------------------------------------------------------------------
 
@@ -112,6 +118,7 @@ class Schedule:
             every=rules.get("every"),
             fixed_step=rules.get("fixed_step"),
             run_if=rules.get("run_if"),
+            fills=filled_by(system),
         )
         self.entries[name] = entry
         try:
@@ -175,13 +182,40 @@ class Schedule:
 
     def run(self) -> None:
         """One step: every due system, phase by phase."""
-        for stages in self.stages().values():
+        stages = self.stages()
+        if self.budget is None:
+            self._run_phases(stages)
+            return
+        plan = [entry for phase in stages.values() for stage in phase for entry in stage]
+        due = {entry.name for entry in plan if self._falls_due(entry)}
+        self._left_out = self.budget.left_out(plan, due)
+        begin = perf_counter_ns()
+        try:
+            self._run_phases(stages)
+        finally:
+            left_out, self._left_out = self._left_out, set()
+        self.budget.record(plan, perf_counter_ns() - begin, due - left_out)
+        telemetry = self.world.telemetry
+        telemetry.sweeps_every = self.budget.stretch
+        for name in left_out:
+            telemetry.of(name).left_out += 1
+
+    def _run_phases(self, phases: dict[str, list[list[Entry]]]) -> None:
+        for stages in phases.values():
             for stage in stages:
                 self._run_stage(stage)
             self.world.sync()
 
+    def refresh(self) -> None:
+        """Make every sweep now, in the order of the plan, whether due or not."""
+        for stages in self.stages().values():
+            for stage in stages:
+                for entry in stage:
+                    if entry.fills and entry.fixed_step is None:
+                        self._call(entry)
+
     def _run_stage(self, stage: list[Entry]) -> None:
-        due = [entry for entry in stage if self._due(entry)]
+        due = [e for e in stage if e.name not in self._left_out and self._due(e)]
         if not due:
             return
         try:
@@ -231,8 +265,11 @@ class Schedule:
             return False
         return sum(entry.bound.rows() for entry in due) >= world.parallel_rows
 
+    def _falls_due(self, entry: Entry) -> bool:
+        return entry.every is None or bool(_crossings(self.world.clock, entry.every))
+
     def _due(self, entry: Entry) -> bool:
-        if entry.every is not None and not _crossings(self.world.clock, entry.every):
+        if not self._falls_due(entry):
             return False
         try:
             return entry.run_if is None or bool(entry.run_if(self.world))
@@ -263,7 +300,7 @@ class Schedule:
         begin = perf_counter_ns()
         try:
             tables, rows = entry.bound.run(entry.sink)
-            elapsed = perf_counter_ns() - begin
+            elapsed = entry.last_ns = perf_counter_ns() - begin
             if world.debug and not before:
                 world.check()
         except Exception as error:

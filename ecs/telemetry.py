@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class SystemStats:
-    """What one system has done so far. ns: wall nanoseconds, first (compiling) call included."""
+    """What one system has done so far. ns: wall nanoseconds, first (compiling) call included.
+    left_out: times that it was due and a budget left it out."""
 
     calls: int = 0
     tables: int = 0
     rows: int = 0
     ns: int = 0
     first_ns: int = 0
+    left_out: int = 0
 
     @property
     def rows_per_second(self) -> float:
@@ -34,11 +36,16 @@ class SystemStats:
 
 @dataclass(slots=True)
 class Telemetry:
-    """The counters of one world: steps, commands applied, and each system's stats by name."""
+    """The counters of one world: steps, commands applied, and each system's stats by name.
+
+    sweeps_every: sweeps of derived fields are made every so many times that they are due; more than
+    1 where a budget of time demands it.
+    """
 
     steps: int = 0
     step_ns: int = 0
     commands: int = 0
+    sweeps_every: int = 1
     systems: dict[str, SystemStats] = field(default_factory=dict)
 
     def of(self, name: str) -> SystemStats:
@@ -48,9 +55,12 @@ class Telemetry:
     def table(self) -> str:
         """A readable table of the systems, most time first."""
         lines = [f"{'system':<28}{'calls':>8}{'rows':>16}{'ms':>12}{'rows/s':>12}"]
+        if self.sweeps_every > 1:
+            lines.insert(0, f"to keep within its budget, every {self.sweeps_every}th sweep is made")
         for name, stats in sorted(self.systems.items(), key=lambda item: -item[1].ns):
             lines.append(
                 f"{name:<28}{stats.calls:>8,}{stats.rows:>16,}{stats.ns / 1e6:>12,.1f}"
                 f"{stats.rows_per_second:>12.3g}"
+                + (f"  left out {stats.left_out:,} times" if stats.left_out else "")
             )
         return "\n".join(lines)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from .budget import Budget
 from .bundle import Template, copied, count_rows, read_bundle
 from .check import check
 from .clock import Clock
@@ -28,6 +29,7 @@ from .fields import Field
 from .inspection import Row, describe, memory
 from .observers import Callback, Kind, Observer
 from .pairs import PairIndex
+from .places import Places, places
 from .query import Query, check_field
 from .references import ReferenceIndex
 from .resources import Resources
@@ -195,6 +197,11 @@ class World:
                 )
             found[where] = table.column(field)[rows[where]]
         return found
+
+    def at(self, ids: Any) -> list[Places]:
+        """Tables and rows of these entities, for kernels that work through events in their order:
+        see `Places`. Ids may repeat. Raises DeadEntityError."""
+        return list(places(self.store, as_ids(ids)))
 
     def has(self, ids: Any, component: type) -> npt.NDArray[np.bool_]:
         """(k,) bool: which of these living entities have the component. Raises DeadEntityError."""
@@ -450,6 +457,30 @@ class World:
             left -= int(step)
             if progress is not None:
                 progress(self)
+
+    def set_budget(self, seconds: float | None) -> None:
+        """Keep the mean step within so many seconds of wall time, as far as making sweeps of
+        derived fields less often can; None: make them whenever due.
+
+        No result depends on it: a sweep is made wherever a system reads what it fills, and
+        `refresh` makes them all. `telemetry.sweeps_every` says how often they are made. Raises
+        ScheduleError.
+        """
+        if seconds is None:
+            self.schedule.budget, self.telemetry.sweeps_every = None, 1
+            return
+        number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+        if not number or not 0 < seconds < float("inf"):
+            raise ScheduleError(f"a budget is a number of seconds > 0, or None; got {seconds!r}")
+        self.schedule.budget = Budget(seconds)
+
+    def refresh(self) -> None:
+        """Fill every derived field that a sweep of this world fills, for now. Raises what they do.
+
+        Needed where a budget leaves sweeps out, or after changes between steps.
+        """
+        self.store.guard("refresh")
+        self.schedule.refresh()
 
     def sync(self) -> int:
         """Apply all queued commands now, in the order of the plan. Returns how many."""

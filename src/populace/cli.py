@@ -152,10 +152,10 @@ def _import_personas(options: argparse.Namespace) -> None:
 
 def _empty_world() -> World:
     from populace.ecs import World
-    from populace.systems import Forgetting
+    from populace.systems import Retention
 
     world = World(seed=0)
-    world.insert(Forgetting())
+    world.insert(Retention())
     return world
 
 

@@ -1,6 +1,6 @@
-"""What agents live through: the memories that form while a world runs.
+"""What agents live through: what they observe while a world runs.
 
-When a memory forms is `systems/attention.py`; what it is, here. Kind and importance are drawn
+When is `systems/attention.py`; what it is, here; it becomes memories in `systems/formation.py`. Kind and importance are drawn
 from the joint distribution of 2,105 real nodes (three agents, one simulated day of Generative
 Agents): 52 % are idle observations with importance 0.1, 17 % thoughts, 1 % conversations. Its
 sentence follows from the hour (home, work or leisure), the agent's trade, and its circle of eight
@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from populace.components import Memory, MemoryKind, Persona, Stream, Trace
-from populace.ecs import Clock, Commands, Id, Read, Res, World, Write, random, system
-from populace.systems import AWAKE, DAY, Forgetting, Span, memories_formed, waking_times
+from populace.components import MemoryKind, Observed, Persona, Stream
+from populace.ecs import Clock, Emit, Id, Read, Res, World, random, system
+from populace.systems import AWAKE, DAY, Span, memories_formed, waking_times
 
 from .generate import workplaces
 from .words import (
@@ -173,17 +173,16 @@ def _friends(sentences: Sentences, number: Ints, place: Ints) -> Ints:
 
 
 @system(phase="first")
-def form_memories(
+def experience(
     persona: Read[Persona],
     ids: Id,
-    stream: Write[Stream],
+    stream: Read[Stream],
     span: Res[Span],
     sentences: Res[Sentences],
-    law: Res[Forgetting],
     clock: Res[Clock],
-    commands: Commands,
+    observe: Emit[Observed],
 ) -> None:
-    """Spawn the memories formed since the last step, and count them in their owners' streams."""
+    """Let every agent observe what it lives through in this step."""
     number = persona.number.astype(np.int64)
     row, _, created = memories_formed(sentences.seed, span, number, clock.now - clock.dt, clock.now)
     if not row.size:
@@ -192,15 +191,4 @@ def form_memories(
     before = np.cumsum(counts) - counts
     sequence = stream.formed[row] + np.arange(row.size) - before[row]
     kind, importance, text = compose(sentences, number[row], sequence, created)
-    commands.spawn(
-        row.size,
-        Memory(
-            owner=ids[row],
-            sequence=sequence,
-            kind=kind,  # type: ignore[arg-type]  # a column of them
-            created=created,
-            text=text,
-        ),
-        Trace(importance=importance, stability=law.half_life, accessed=created),
-    )
-    stream.formed += counts.astype(np.uint32)
+    observe(Observed(owner=ids[row], time=created, text=text, kind=kind, importance=importance))  # type: ignore[arg-type]  # a column of kinds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from populace.components import Persona
 from populace.ecs import Clock, World
 from populace.ecs.errors import ResourceError
-from populace.systems import Forgetting
+from populace.systems import Retention
 
 
 def next_number(world: World) -> int:
@@ -20,9 +20,9 @@ def advance_clock(world: World, now: int) -> None:
     clock.now = max(clock.now, now)
 
 
-def law_of(world: World) -> Forgetting:
-    """The world's settings of forgetting, or the defaults where it has none."""
+def law_of(world: World) -> Retention:
+    """The world's settings of retention, or the defaults where it has none."""
     try:
-        return world.resource(Forgetting)
+        return world.resource(Retention)
     except ResourceError:
-        return Forgetting()
+        return Retention()

@@ -16,9 +16,19 @@ import numpy as np
 
 from populace.components import Memory, MemoryKind, Persona, Stream, Strength
 from populace.ecs import Clock, World, days, hours
-from populace.systems import Forgetting, Forgotten, Span, forget, refresh_strength
+from populace.systems import (
+    Forgotten,
+    Pruning,
+    Retention,
+    Room,
+    Span,
+    forget,
+    form_memories,
+    make_room,
+    refresh_strength,
+)
 
-from .experience import form_memories, prepare_sentences
+from .experience import experience, prepare_sentences
 from .generate import populate
 from .population import advance_clock
 
@@ -81,7 +91,8 @@ class RunReport:
 def build_society(settings: RunSettings) -> World:
     """A world with everybody in it, the systems of the scenario, and the clock at its start."""
     world = World(seed=settings.seed, threads=settings.threads)
-    world.insert(Forgetting())
+    for law in (Retention(), Pruning(), Room()):
+        world.insert(law)
     if settings.minds is not None:
         settings.minds(world)
     if settings.agents:
@@ -90,7 +101,7 @@ def build_society(settings: RunSettings) -> World:
     advance_clock(world, clock.now or START)
     world.insert(Span(clock.now, clock.now + days(settings.days), settings.memories))
     world.insert(prepare_sentences(world, seed=settings.seed))
-    world.add_systems(form_memories, refresh_strength, forget)
+    world.add_systems(experience, form_memories, refresh_strength, forget, make_room)
     return world
 
 

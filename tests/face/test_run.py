@@ -7,7 +7,7 @@ from populace.components import Memory, MemoryKind, Persona, Stream, Strength, T
 from populace.ecs import Clock, days, hours
 from populace.minds import export_minds, read_minds
 from populace.run import RunSettings, build_society, live, strongest_memories
-from populace.systems import Forgetting, Span
+from populace.systems import Pruning, Span
 
 SMALL = {"agents": 120, "memories": 60, "days": 12.0, "seed": 3}
 
@@ -35,7 +35,7 @@ def test_what_is_left_is_what_the_law_leaves():
     """At the end every kept memory is strong or within its grace, every forgotten one neither."""
     settings = RunSettings(**SMALL)
     world, immortal = build_society(settings), build_society(settings)
-    immortal.resources.insert(Forgetting(theta=0.0), replace=True)
+    immortal.resources.insert(Pruning(theta=0.0, theta_old=0.0), replace=True)
     live(world)
     live(immortal)
     everything = immortal.query(Memory, Trace, Strength)
