@@ -126,8 +126,8 @@ def recall_by(law: Law) -> Any:
     @njit(nogil=True, error_model="numpy")
     def retrievability(stability: Any, accessed: Any, accesses: Any, created: Any, now: Any) -> Any:
         # The i8 differences are exact; in f4 their relative error is 6e-8, whatever the date.
-        elapsed = max(f4(now - accessed) * f4(1e-6), f4(0))
-        age = max(f4(now - created) * f4(1e-6), f4(0))
+        elapsed = f4(max(now - accessed, 0)) * f4(1e-6)
+        age = f4(max(now - created, 0)) * f4(1e-6)
         return law(elapsed, age, stability, f4(accesses))
 
     return retrievability

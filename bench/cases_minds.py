@@ -1,0 +1,206 @@
+"""The laws of memory: decay, forgetting, capacity, recall. Bounds move the same bytes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+
+from populace import World, days
+from populace.components import Memory, Persona, Recalled, Stream, Strength, Trace
+from populace.systems import (
+    Forgotten,
+    Pruning,
+    Reinforcement,
+    Retention,
+    Room,
+    forget,
+    make_room,
+    refresh_strength,
+    reinforce,
+    strengths_of,
+)
+
+from .harness import FULL, Contest, Run, case, ms_per_million, ratio, us
+
+MEMORIES = 1_000  # of each agent
+DAY_S = 86_400.0
+NOW = days(20_000)
+SWEEP_BYTES = 20  # importance, stability, access read; strength written
+FORGET_BYTES = 24  # importance, stability, access and creation read
+SIZES = (*FULL, 100_000_000)
+
+
+def minds(n: int, law: str = "exponential", threads: int = 1) -> World:
+    """n memories of n / MEMORIES agents, formed in the last month, none too weak to keep."""
+    world = World(seed=1, threads=threads)
+    for settings in (Retention(law=law), Pruning(), Room(capacity=MEMORIES), Reinforcement()):
+        world.insert(settings)
+    world.clock.now = NOW
+    n_agents = n // MEMORIES
+    agents = world.spawn(n_agents, Persona(number=np.arange(n_agents)), Stream(formed=MEMORIES))
+    draw = np.random.default_rng(1)
+    created = NOW - draw.integers(0, days(29), n)
+    world.spawn(
+        n,
+        Memory(
+            owner=np.repeat(agents, MEMORIES),
+            sequence=np.tile(np.arange(MEMORIES), n_agents),
+            created=created,
+        ),
+        Trace(importance=draw.integers(2, 10, n) / 10, stability=60 * DAY_S, accessed=created),
+    )
+    return world
+
+
+def moved(n_bytes: int, threads: int = 1) -> Run:
+    """A memcpy that reads half of so many bytes and writes as many, on so many threads."""
+    half = n_bytes // 2 // threads
+    parts = [(np.ones(half, np.uint8), np.ones(half, np.uint8)) for _ in range(threads)]
+    if threads == 1:
+        return Run(partial(np.copyto, *parts[0]))
+    pool = ThreadPoolExecutor(threads)
+
+    def copy() -> None:
+        for job in [pool.submit(np.copyto, *part) for part in parts]:
+            job.result()
+
+    return Run(copy)
+
+
+def decay(n: int, law: str, threads: int) -> Contest:
+    """`Strength` of n memories, for a new moment each time."""
+    world = minds(n, law, threads)
+    sweep = refresh_strength.bind(world)
+
+    def run() -> None:
+        world.clock.now += 1_000_000
+        sweep.run(None)
+
+    def verify() -> None:
+        run()
+        some = world.query(Memory).ids()[:: max(1, n // 1000)]
+        assert np.array_equal(world.get(some, Strength.value), strengths_of(world, some))
+
+    return Contest({law: Run(run)}, moved(SWEEP_BYTES * n, threads), verify)
+
+
+@case("exponential", target=ratio(1.25, from_size=10_000_000), sizes=SIZES, bytes_each=120)
+def sweep_decay(n: int) -> Contest:
+    """Strength of all memories by the exponential law; bound: a memcpy that moves the same 20 bytes
+    a row (10 read, 10 written)."""
+    return decay(n, "exponential", 1)
+
+
+@case(
+    "exponential", target=ratio(1.25, from_size=10_000_000), sizes=SIZES, bytes_each=120,
+    elsewhere=True,
+)  # fmt: skip
+def sweep_decay_2_threads(n: int) -> Contest:
+    """The same on two threads, and the memcpy too."""
+    return decay(n, "exponential", 2)
+
+
+@case("power", sizes=SIZES, bytes_each=120)
+def sweep_decay_power(n: int) -> Contest:
+    """Strength by the power law of FSRS; bound: as sweep_decay."""
+    return decay(n, "power", 1)
+
+
+@case("activation", sizes=SIZES, bytes_each=120)
+def sweep_decay_activation(n: int) -> Contest:
+    """Strength by ACT-R's base-level activation; bound: as sweep_decay."""
+    return decay(n, "activation", 1)
+
+
+@case("forget", sizes=SIZES, bytes_each=120)
+def forget_none(n: int) -> Contest:
+    """The rules of forgetting over all memories, of which none goes; bound: a memcpy that moves the
+    same 24 bytes a row."""
+    world = minds(n)
+    run = forget.bind(world)
+
+    def verify() -> None:
+        run.run(None)
+        assert world.query(Memory).count() == n
+
+    return Contest({"forget": Run(partial(run.run, None))}, moved(FORGET_BYTES * n), verify)
+
+
+OVERFLOWING = 100
+EXTRA = 150
+
+
+@case("make_room", target=us(5_000), sizes=FULL[2:], bytes_each=200)
+def capacity_100_owners(n: int) -> Contest:
+    """100 owners of 1,150 memories, 1,000 being allowed, lose 250 each, the other owners nothing;
+    bound: numpy's partition of the same strengths, owner by owner."""
+    world = minds(n)
+    agents = world.query(Stream).ids()
+    owners = np.repeat(agents[:OVERFLOWING], EXTRA)
+    told = world.events(Forgotten)
+    run = make_room.bind(world)
+    draw = np.random.default_rng(2)
+
+    def overflow() -> None:
+        kept = world.index(Memory.owner).count(agents[:OVERFLOWING])
+        lacking = MEMORIES + EXTRA - kept
+        world.spawn(
+            int(lacking.sum()),
+            Memory(owner=np.repeat(agents[:OVERFLOWING], lacking), sequence=0, created=NOW),
+            Trace(
+                importance=draw.integers(2, 10, int(lacking.sum())) / 10,
+                stability=60 * DAY_S,
+                accessed=NOW,
+            ),
+        )
+
+    strengths = draw.random((OVERFLOWING, MEMORIES + EXTRA), np.float32)
+
+    def select() -> None:
+        for row in strengths:
+            np.partition(row, 250)
+
+    def verify() -> None:
+        overflow()
+        run.run(None)
+        assert told.read().count.tolist() == [OVERFLOWING * (MEMORIES // 10 + EXTRA)]
+        assert (world.index(Memory.owner).count(np.unique(owners)) == MEMORIES * 9 // 10).all()
+
+    subjects = {"make_room": Run(partial(run.run, None), overflow)}
+    return Contest(subjects, Run(select), verify, rows=OVERFLOWING * (MEMORIES + EXTRA))
+
+
+RECALLS = 10_000
+
+
+@case("reinforce", target=ms_per_million(100), sizes=FULL[1:], bytes_each=200)
+def recall_10k(n: int) -> Contest:
+    """10,000 recalls of random memories, among n; bound: the bare reads and writes of four columns
+    at those rows, by numpy."""
+    world = minds(n)
+    ids = world.query(Memory).ids()
+    draw = np.random.default_rng(3)
+    picked = draw.choice(ids, RECALLS)
+    run = reinforce.bind(world)
+    rows = draw.integers(0, n, RECALLS)
+    columns = [np.ones(n, np.float32), np.ones(n, np.int64), np.ones(n, np.uint32)]
+
+    def emit() -> None:
+        world.emit(Recalled(memory=picked, time=world.clock.now))
+        for queue in world.event_queues.held.values():
+            queue.end_step()
+
+    def bare() -> None:
+        for column in columns:
+            column[rows] = column[rows] + 1
+
+    def verify() -> None:
+        emit()
+        run.run(None)
+        recalled = np.unique(picked)
+        assert (world.get(recalled, Trace.accessed) == world.clock.now).all()
+        assert (world.get(recalled, Trace.accesses) > 1).all()
+
+    return Contest({"reinforce": Run(partial(run.run, None), emit)}, Run(bare), verify, RECALLS)
