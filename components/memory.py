@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from populace.ecs import Entity, Text, component, field, i8, u1, u4
+from populace.ecs import Entity, Text, component, field, i8, u4
 
 NEVER = 2**63 - 1
 """The expiry of a memory that has none."""
@@ -43,9 +43,6 @@ class Statement:
     predicate: Text = field(default="", doc="predicate of the statement")
     object: Text = field(default="", doc="object of the statement")
     keywords: Text = field(default="", doc="keywords, joined by ', '")
-    depth: u1 = field(
-        default=0, doc="0 for events and chats; a thought is one above its deepest evidence"
-    )
     basis: Text = field(default="", doc="nodes it rests on, joined by ', ', or a chat's lines")
     expires: i8 = field(default=NEVER, unit="us since 1970", doc="when the source lets it expire")
 

@@ -35,17 +35,18 @@ from .query import Query, Selection
 from .random import Rng
 from .references import Csr, ReferenceIndex
 from .settings import setting, settings
+from .sweep import ColumnSweep, column_sweep
 from .system import System, system
 from .telemetry import SystemStats, Telemetry
 from .text import TextPool
 from .world import World
 
 __all__ = [
-    "NOBODY", "AnyOf", "Clock", "Commands", "Csr", "Emit", "Entity", "EventReader", "Events",
-    "Field", "Id", "Observer", "PairIndex", "Pending", "Places", "Query", "Read", "ReferenceIndex",
-    "Res", "ResMut", "Rng", "Rows", "Schema", "Selection", "System", "SystemStats", "Telemetry",
-    "Template", "Text", "TextPool", "Vector", "With", "Without", "World", "Write", "b1",
-    "component", "days", "event", "f2", "f4", "f8", "field", "hours", "i1", "i2", "i4", "i8", "jit",
-    "kernel", "minutes", "ms", "schema", "seconds", "setting", "settings", "system",
-    "u1", "u2", "u4", "u8", "us",
+    "NOBODY", "AnyOf", "Clock", "ColumnSweep", "Commands", "Csr", "Emit", "Entity",
+    "EventReader", "Events", "Field", "Id", "Observer", "PairIndex", "Pending", "Places",
+    "Query", "Read", "ReferenceIndex", "Res", "ResMut", "Rng", "Rows", "Schema", "Selection",
+    "System", "SystemStats", "Telemetry", "Template", "Text", "TextPool", "Vector", "With",
+    "Without", "World", "Write", "b1", "column_sweep", "component", "days", "event", "f2", "f4",
+    "f8", "field", "hours", "i1", "i2", "i4", "i8", "jit", "kernel", "minutes", "ms", "schema",
+    "seconds", "setting", "settings", "system", "u1", "u2", "u4", "u8", "us",
 ]  # fmt: skip

@@ -1,10 +1,14 @@
 """A time budget for steps: when they take too long, sweeps that fill caches are made less often.
 
 A sweep is a system that writes derived fields and nothing else. While steps take longer than the
-budget, each sweep is made at every second, fourth, ... time that it is due: as often as keeps the
-mean step within it. A sweep is never left out of a step in which a system may run that reads what
-it fills. So no result can depend on the budget, which the wall clock rules: only how old a derived
-column is when somebody outside looks at it, and `World.refresh` brings them all up to now.
+budget, each sweep that can be spared is made at every second, fourth, ... time that it is due: as
+often as keeps the mean step within it.
+
+Invariant: no result depends on the budget, which the wall clock rules; only how old a derived
+column is when somebody outside looks at it. So a sweep is made whenever a system runs that reads or
+writes what it fills, and one is never spared that stands after such a system, or that need not be
+due when such a system is. A system that takes the World, a condition (`run_if`) and an observer do
+not say what they read: they must not read derived fields.
 
 Cost: a look at the plan each step, about 0.5 µs a system; nothing without a budget.
 """
@@ -34,6 +38,25 @@ def filled_by(system: System) -> frozenset[type]:
     return frozenset(system.access.writes) if sweeps else frozenset()
 
 
+def can_be_spared(sweep: Entry, plan: list[Entry]) -> bool:
+    """Whether every system that touches what a sweep fills finds it made: it comes later in the
+    plan, and is never due without the sweep."""
+    if not sweep.fills or sweep.fixed_step is not None or sweep.run_if is not None:
+        return False
+    place = plan.index(sweep)
+    return all(
+        later > place
+        and other.fixed_step is None
+        and (sweep.every is None or (other.every is not None and other.every % sweep.every == 0))
+        for later, other in enumerate(plan)
+        if other is not sweep and _touches(other, sweep.fills)
+    )
+
+
+def _touches(entry: Entry, fills: frozenset[type]) -> bool:
+    return bool(fills & (entry.system.access.reads | entry.system.access.writes))
+
+
 class Budget:
     """How often sweeps are made: every `stretch` times that they are due."""
 
@@ -42,6 +65,7 @@ class Budget:
         self.stretch = 1
         self._turns: dict[str, int] = {}
         self._rest_ns: float | None = None
+        self._free: list[Entry] = []
 
     def left_out(self, plan: list[Entry], due: set[str]) -> set[str]:
         """The sweeps to leave out of this step.
@@ -49,33 +73,33 @@ class Budget:
         plan: all systems, in their order. due: the names of those that may run.
         """
         left_out: set[str] = set()
-        read: set[type] = set()
+        self._free = []
+        running: list[Entry] = []
         for entry in reversed(plan):
             if entry.name not in due:
                 continue
-            if entry.fills and entry.fixed_step is None:
+            needed = any(_touches(other, entry.fills) for other in running)
+            if not needed and can_be_spared(entry, plan):
+                self._free.append(entry)
                 # They begin at different turns, so that not all of them fall on the same step.
                 turn = self._turns.setdefault(entry.name, len(self._turns))
                 self._turns[entry.name] = turn + 1
-                if turn % self.stretch and not entry.fills & read:
+                if turn % self.stretch:
                     left_out.add(entry.name)
                     continue
-            read |= entry.system.access.reads
+            running.append(entry)
         return left_out
 
-    def record(self, plan: list[Entry], step_ns: float, ran: set[str]) -> None:
-        """Choose how often to sweep from now on, after a step in which the systems `ran` ran."""
-        sweeps = [entry for entry in plan if entry.fills and entry.fixed_step is None]
-        rest = max(0.0, step_ns - sum(e.last_ns for e in sweeps if e.name in ran))
+    def record(self, step_ns: float, left_out: set[str]) -> None:
+        """Choose how often to sweep from now on, after a step that took so long."""
+        if not self._free:
+            return
+        made = sum(entry.last_ns for entry in self._free if entry.name not in left_out)
+        rest = max(0.0, step_ns - made)
         mean = rest if self._rest_ns is None else self._rest_ns
-        self._rest_ns = mean + SMOOTHING * (rest - mean)
-        together = sum(entry.last_ns for entry in sweeps)
-
-        def step_at(stretch: float) -> float:
-            assert self._rest_ns is not None
-            return self._rest_ns + together / stretch
-
-        while self.stretch < RAREST and step_at(self.stretch) > self.limit_ns:
+        self._rest_ns = mean = mean + SMOOTHING * (rest - mean)
+        together = sum(entry.last_ns for entry in self._free)
+        while self.stretch < RAREST and mean + together / self.stretch > self.limit_ns:
             self.stretch *= 2
-        while self.stretch > 1 and step_at(self.stretch / 2) < ROOM * self.limit_ns:
+        while self.stretch > 1 and mean + together / self.stretch * 2 < ROOM * self.limit_ns:
             self.stretch //= 2

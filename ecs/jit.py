@@ -13,7 +13,9 @@ that cannot be followed is compiled anew in each process.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import pickle
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -46,11 +48,13 @@ class _Locator:
 
     def __init__(self, function: Any) -> None:
         self._py_file = function.__code__.co_filename
+        self._folder = kernels_folder()
 
-    def ensure_cache_path(self) -> None: ...
+    def ensure_cache_path(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # somebody may have deleted it
 
     def get_cache_path(self) -> str:
-        return str(kernels_folder())
+        return str(self._folder)
 
     def get_source_stamp(self) -> str:
         return ""
@@ -72,3 +76,19 @@ class _Cache(FunctionCache):  # type: ignore[misc]
     def __init__(self, function: Any, stamp: str) -> None:
         self._impl_class = lambda function: _Files(function, stamp)
         super().__init__(function)
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        # numba adds the pickled closure, and a numba function in it is pickled differently in each
+        # process. The stamp says what it closes over.
+        return sig, codegen.magic_tuple()
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        # A file that is cut short or cannot be read: compile, and write it anew.
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
+            super().save_overload(sig, data)

@@ -17,6 +17,7 @@ import numpy as np
 from .entities import Ids
 from .errors import ComponentMissingError, QueryError
 from .fields import Field
+from .query import check_field
 from .rows import Rows
 from .table import Array, Table
 
@@ -45,8 +46,9 @@ class Places:
     def read(self, field: Field) -> Array:
         """The whole column of a field, to be indexed by `rows`; do not write to it.
 
-        Raises ComponentMissingError.
+        Raises ComponentMissingError, QueryError for anything but a field.
         """
+        check_field(field, "read")
         if field not in self._table.archetype.place:
             raise ComponentMissingError(
                 f"entity {int(self._table.buffers[0][self.rows[0]])} has no "
@@ -59,6 +61,7 @@ class Places:
 
         Raises ComponentMissingError, QueryError for an indexed field.
         """
+        check_field(field, "write")
         if field.index:
             raise QueryError(f"{field} is indexed; change it with world.set(ids, ...)")
         column = self.read(field)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from .budget import Budget, filled_by
+from .budget import Budget, can_be_spared, filled_by
 from .bundle import copy_value
 from .commands import Commands
 from .errors import ScheduleError
@@ -183,20 +183,22 @@ class Schedule:
     def run(self) -> None:
         """One step: every due system, phase by phase."""
         stages = self.stages()
-        if self.budget is None:
+        budget = self.budget  # a system may set another
+        if budget is None:
             self._run_phases(stages)
             return
-        plan = [entry for phase in stages.values() for stage in phase for entry in stage]
+        plan = self._plan()
         due = {entry.name for entry in plan if self._falls_due(entry)}
-        self._left_out = self.budget.left_out(plan, due)
+        self._left_out = budget.left_out(plan, due)
         begin = perf_counter_ns()
         try:
             self._run_phases(stages)
         finally:
             left_out, self._left_out = self._left_out, set()
-        self.budget.record(plan, perf_counter_ns() - begin, due - left_out)
+        budget.record(perf_counter_ns() - begin, left_out)
         telemetry = self.world.telemetry
-        telemetry.sweeps_every = self.budget.stretch
+        if budget is self.budget:
+            telemetry.sweeps_every = budget.stretch
         for name in left_out:
             telemetry.of(name).left_out += 1
 
@@ -207,12 +209,14 @@ class Schedule:
             self.world.sync()
 
     def refresh(self) -> None:
-        """Make every sweep now, in the order of the plan, whether due or not."""
-        for stages in self.stages().values():
-            for stage in stages:
-                for entry in stage:
-                    if entry.fills and entry.fixed_step is None:
-                        self._call(entry)
+        """Make every sweep that can be spared now, in the order of the plan."""
+        plan = self._plan()
+        for entry in plan:
+            if can_be_spared(entry, plan):
+                self._call(entry)
+
+    def _plan(self) -> list[Entry]:
+        return [e for stages in self.stages().values() for stage in stages for e in stage]
 
     def _run_stage(self, stage: list[Entry]) -> None:
         due = [e for e in stage if e.name not in self._left_out and self._due(e)]

@@ -87,17 +87,34 @@ def _checked(owner: Any, part: dataclasses.Field[Any], kind: Any) -> Any:
     """The value of one setting, as its type; raises SettingError."""
     value, where = getattr(owner, part.name), f"{type(owner).__name__}.{part.name}"
     unit = f" {part.metadata['unit']}" if part.metadata["unit"] else ""
-    if kind is float and type(value) is int:
-        value = float(value)
-    if _is_enum(kind) and isinstance(value, str) and value.upper() in kind.__members__:
-        value = kind[value.upper()]
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        value = _as_float(value)
+    if _is_enum(kind) and isinstance(value, str) and not isinstance(value, kind):
+        folded = {name.lower(): member for name, member in kind.__members__.items()}
+        value = kind.__members__.get(value, folded.get(value.lower(), value))
     if not isinstance(value, kind) or (kind in (int, float) and isinstance(value, bool)):
-        allowed = ", ".join(kind.__members__).lower() if _is_enum(kind) else f"a {kind.__name__}"
+        article = "an" if kind is int else "a"
+        allowed = (
+            ", ".join(kind.__members__).lower() if _is_enum(kind) else f"{article} {kind.__name__}"
+        )
         raise SettingError(f"{where} must be {allowed}{unit}, got {value!r}")
     if kind is float and not math.isfinite(value):
         raise SettingError(f"{where} must be finite, got {value!r}")
     bounds = part.metadata["range"]
     if bounds is not None and not bounds[0] <= value <= bounds[1]:
-        low, high = (f"{bound:g}" for bound in bounds)
-        raise SettingError(f"{where} must lie in [{low}, {high}]{unit}, got {value:g}")
+        low, high, got = (_shown(number) for number in (*bounds, value))
+        raise SettingError(f"{where} must lie in [{low}, {high}]{unit}, got {got}")
     return value
+
+
+def _as_float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
+
+
+def _shown(number: float) -> str:
+    """As short as it can be and still read as that number."""
+    short = f"{number:g}" if abs(number) < 2**53 else repr(number)
+    return short if float(short) == number else repr(number)

@@ -38,8 +38,8 @@ class SystemStats:
 class Telemetry:
     """The counters of one world: steps, commands applied, and each system's stats by name.
 
-    sweeps_every: sweeps of derived fields are made every so many times that they are due; more than
-    1 where a budget of time demands it.
+    counts: what systems count, by name, as "forgotten, weak". sweeps_every: sweeps of derived
+    fields are made every so many times that they are due; more than 1 where a budget demands it.
     """
 
     steps: int = 0
@@ -47,20 +47,26 @@ class Telemetry:
     commands: int = 0
     sweeps_every: int = 1
     systems: dict[str, SystemStats] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
     def of(self, name: str) -> SystemStats:
         """The stats of a system."""
         return self.systems.setdefault(name, SystemStats())
 
+    def count(self, name: str, n: int) -> None:
+        """Add n to what is counted under a name."""
+        self.counts[name] = self.counts.get(name, 0) + n
+
     def table(self) -> str:
         """A readable table of the systems, most time first."""
         lines = [f"{'system':<28}{'calls':>8}{'rows':>16}{'ms':>12}{'rows/s':>12}"]
         if self.sweeps_every > 1:
-            lines.insert(0, f"to keep within its budget, every {self.sweeps_every}th sweep is made")
+            lines.insert(0, f"to keep within its budget, one sweep in {self.sweeps_every} is made")
         for name, stats in sorted(self.systems.items(), key=lambda item: -item[1].ns):
             lines.append(
                 f"{name:<28}{stats.calls:>8,}{stats.rows:>16,}{stats.ns / 1e6:>12,.1f}"
                 f"{stats.rows_per_second:>12.3g}"
                 + (f"  left out {stats.left_out:,} times" if stats.left_out else "")
             )
+        lines += [f"{name:<28}{n:>24,}" for name, n in self.counts.items()]
         return "\n".join(lines)

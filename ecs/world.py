@@ -466,18 +466,17 @@ class World:
         `refresh` makes them all. `telemetry.sweeps_every` says how often they are made. Raises
         ScheduleError.
         """
-        if seconds is None:
-            self.schedule.budget, self.telemetry.sweeps_every = None, 1
-            return
         number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-        if not number or not 0 < seconds < float("inf"):
+        if seconds is not None and (not number or not 0 < seconds < float("inf")):
             raise ScheduleError(f"a budget is a number of seconds > 0, or None; got {seconds!r}")
-        self.schedule.budget = Budget(seconds)
+        self.schedule.budget = None if seconds is None else Budget(seconds)
+        self.telemetry.sweeps_every = 1
 
     def refresh(self) -> None:
-        """Fill every derived field that a sweep of this world fills, for now. Raises what they do.
+        """Make the sweeps of derived fields now, for whoever looks from outside: where a budget
+        leaves some out, or after changes between steps.
 
-        Needed where a budget leaves sweeps out, or after changes between steps.
+        Only sweeps that a budget could leave out: no result changes. Raises what they do.
         """
         self.store.guard("refresh")
         self.schedule.refresh()

@@ -17,13 +17,8 @@ from .formation import form_memories, remember
 from .power import Power
 from .pruning import Forgotten, Pruning, Reason, forget
 from .reinforcement import Reinforcement, reinforce
-from .retention import (
-    Retention,
-    parameterised_law,
-    refresh_strength,
-    retention_law,
-    strengths_of,
-)
+from .retention import Retention, parameterised_law, retention_law
+from .strength import refresh_strength, strengths_of
 
 __all__ = [
     "AWAKE",

@@ -22,7 +22,8 @@ from populace.ecs import Res, World, i8, jit, setting, settings, system
 from populace.ecs.entities import Ids, index_of
 
 from .pruning import Reason, tell
-from .retention import TRACE_FIELDS, Retention, law_of, strengths_by
+from .retention import Retention, law_of
+from .strength import TRACE_FIELDS, scratch, strengths_by
 
 
 @settings
@@ -119,8 +120,9 @@ def surplus(world: World, owners: Ids, excess: npt.NDArray[np.int64], floor: flo
         rows, at = part.rows, part.at
         strength = np.empty(rows.size, np.float32)
         columns = [part.read(made)[rows] for made in (*TRACE_FIELDS, Memory.created)]
-        law(*columns, np.int64(world.clock.now), np.float32(floor), strength)
-        keys[0, at] = strength.view(np.uint32)  # not negative, so ordered as its bits
+        law(*columns, np.int64(world.clock.now), np.float32(floor), scratch(), strength)
+        # Not negative, so ordered as its bits; an importance of -0.0 is made 0.0.
+        keys[0, at] = (strength + np.float32(0)).view(np.uint32)
         keys[1, at] = columns[2]
         keys[2, at] = part.read(Memory.sequence)[rows]
         pinned[at] = part.has(Pinned)
@@ -130,7 +132,7 @@ def surplus(world: World, owners: Ids, excess: npt.NDArray[np.int64], floor: flo
         offsets = np.concatenate([[0], np.cumsum(free)])[offsets]
         ids, keys = ids[free], np.ascontiguousarray(keys[:, free])
     wanted = np.minimum(excess, np.diff(offsets))
-    scratch, places, out = (np.empty(ids.size, i8) for _ in range(3))
-    chosen = weakest(offsets, wanted, keys, places, scratch, out)
+    places, key, out = (np.empty(ids.size, i8) for _ in range(3))
+    chosen = weakest(offsets, wanted, keys, places, key, out)
     going: Ids = ids[out[:chosen]]
     return going

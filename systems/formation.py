@@ -31,7 +31,8 @@ def remember(world: World, observed: Any) -> tuple[Ids, npt.NDArray[np.int64]]:
     Raises ComponentMissingError for an owner that has no stream, DeadEntityError.
     """
     owner = observed.owner
-    order = np.lexsort((observed.time, world.get(owner, Persona.number)))
+    # By owner too: agents that share a number by mistake must not run into one another.
+    order = np.lexsort((observed.time, owner, world.get(owner, Persona.number)))
     owner, time = owner[order], observed.time[order]
     first = np.flatnonzero(np.append(True, owner[1:] != owner[:-1])[: owner.size])
     owners = owner[first]

@@ -80,7 +80,11 @@ def reinforce(world: World, recalled: Events[Recalled], law: Res[Reinforcement])
         recalled = picked(recalled, alive)
     order = np.argsort(recalled.time, kind="stable")
     apply = reinforce_by(law_of(world))
-    for part in world.at(recalled.memory[order]):
+    parts = world.at(recalled.memory[order])
+    for part in parts:  # one that holds no memories raises before any is changed
+        for made in (Memory.created, Trace.stability):
+            part.read(made)
+    for part in parts:
         apply(
             part.rows,
             recalled.time[order][part.at],

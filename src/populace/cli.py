@@ -1,4 +1,4 @@
-"""The command line: `populace run`, `populace import ville`, `populace import personas`.
+"""The command line: `populace run` and `populace import` of ville, personas and contacts.
 
 Results go to stdout (`--json` for scripts), progress and errors to stderr. Exit codes: 0 done,
 1 the machine failed (disk, memory), 2 misuse or a source that cannot be imported, 130 interrupted.
@@ -43,6 +43,12 @@ VILLE_EXAMPLES = """examples:
 """
 PERSONAS_EXAMPLES = """examples:
   populace import personas gss_personas.jsonl --out people
+"""
+CONTACTS_EXAMPLES = """examples:
+  populace import contacts sms.csv --out friends
+      friends/agents.parquet and friends/ties.parquet, what the messages left of each tie
+  populace import contacts calls.csv --columns weight=duration --half-life 30d --json
+  populace import contacts CollegeMsg.txt --columns source,target,time
 """
 EXAMPLES = """examples:
   populace run --agents 1000
@@ -148,6 +154,32 @@ def _import_personas(options: argparse.Namespace) -> None:
     _tell(
         options, {**personas_facts(found), **tables}, lambda console: print_personas(found, console)
     )
+
+
+def _import_contacts(options: argparse.Namespace) -> None:
+    _check_out(options)
+    from populace.ecs.errors import QueryError
+
+    from .contacts import export_ties, live_through, read_contacts
+    from .report import contacts_facts, print_contacts
+
+    try:
+        log = read_contacts(options.source, columns=options.columns, time_unit=options.time_unit)
+    except QueryError as error:
+        options.misuse(str(error))
+    world = _empty_world()
+    live_through(world, log, half_life_us=options.half_life, step=options.step)
+    tables: dict[str, Any] = {}
+    if options.out is not None:
+        about = {
+            "made_by": "populace import contacts",
+            "from": options.source.name,
+            "half_life_s": options.half_life / 1e6,
+        }
+        rows = export_ties(world, options.out, about=about, force=options.force)
+        tables = {"out": str(options.out), "tables": rows}
+    facts = contacts_facts(world, log)
+    _tell(options, {**facts, **tables}, lambda console: print_contacts(facts, console))
 
 
 def _empty_world() -> World:
@@ -257,6 +289,40 @@ def _days(text: str) -> float:
     return number
 
 
+_SPAN_US = {
+    "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000,
+}  # fmt: skip
+
+
+def _span(text: str) -> int:
+    """A span of time such as 90s, 30m, 1h or 14d, in µs."""
+    try:
+        us = round(float(text[:-1]) * _SPAN_US[text[-1:]])
+    except (ValueError, KeyError, OverflowError):
+        us = 0
+    if not 1_000_000 <= us <= 10**15:
+        raise argparse.ArgumentTypeError(
+            f"must be a span of time from 1s to 11574d, as 90s, 30m, 1h or 14d, got {text!r}"
+        )
+    return us
+
+
+def _columns(text: str) -> dict[str, str | int] | list[str]:
+    """Roles in the order of the columns, or role=column pairs."""
+    if "=" not in text:
+        return text.split(",")
+    found: dict[str, str | int] = {}
+    for part in text.split(","):
+        role, _, column = part.partition("=")
+        if not role or not column or role in found:
+            raise argparse.ArgumentTypeError(
+                f"must be roles in order, as source,target,time, or pairs, as time=when,source=0, "
+                f"got {text!r}"
+            )
+        found[role] = int(column) if column.isdecimal() else column
+    return found
+
+
 class _Version(argparse.Action):
     """`--version`, looked up only when asked for."""
 
@@ -311,11 +377,13 @@ def _parser() -> argparse.ArgumentParser:
 
     importing = _command(
         commands.add_parser,
-        VILLE_EXAMPLES + PERSONAS_EXAMPLES.partition("\n")[2],
+        VILLE_EXAMPLES
+        + PERSONAS_EXAMPLES.partition("\n")[2]
+        + CONTACTS_EXAMPLES.partition("\n")[2],
         "import",
-        help="read minds that others have saved",
-        description="Read minds that others have saved and say how many there are. A damaged file "
-        "is named, with the record, and nothing is imported.",
+        help="read minds that others have saved, or a log of contacts",
+        description="Read minds that others have saved, or a log of contacts, and say how many "
+        "there are. A damaged file is named, with the record, and nothing is imported.",
     ).add_subparsers(title="sources", required=True, metavar="SOURCE")
     ville = _command(
         importing.add_parser,
@@ -338,6 +406,35 @@ def _parser() -> argparse.ArgumentParser:
     )
     personas.add_argument("source", type=Path, metavar="FILE", help="the file")
     _shared(personas, _import_personas)
+    contacts = _command(
+        importing.add_parser,
+        CONTACTS_EXAMPLES,
+        "contacts",
+        help="a log of messages, calls or meetings in CSV",
+        description="Read a CSV log of contacts (time, source, target and, where there is one, "
+        "weight; with a header or without) and live through it: every contact strengthens the "
+        "tie of who turned to whom, and between contacts ties decay. What comes out does not "
+        "depend on --step.",
+    )
+    contacts.add_argument("source", type=Path, metavar="FILE", help="the file")
+    contacts.add_argument(
+        "--columns", type=_columns, metavar="COLUMNS",
+        help="which column is which, if the header does not tell: roles in the order of the "
+        "columns (source,target,time; nothing between commas for one to pass over), or pairs of "
+        "role and header or place from 0 (time=when,weight=3)",
+    )  # fmt: skip
+    contacts.add_argument(
+        "--time-unit", choices=("us", "ms", "s", "min", "h", "d"), default="s",
+        help="of times that are numbers (default s)",
+    )  # fmt: skip
+    contacts.add_argument(
+        "--half-life", type=_span, default="14d", metavar="SPAN",
+        help="in which a tie's weight halves without contact (default 14d)",
+    )  # fmt: skip
+    contacts.add_argument(
+        "--step", type=_span, default="1h", metavar="SPAN", help="of the clock (default 1h)"
+    )
+    _shared(contacts, _import_contacts)
     return parser
 
 

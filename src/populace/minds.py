@@ -22,6 +22,7 @@ from populace.components import (
     Survey,
     Trace,
 )
+from populace.components.reflection import Reflection
 from populace.ecs import World
 from populace.storage import MANIFEST, Table, load_tables, read_manifest, write_tables
 
@@ -39,7 +40,7 @@ AGENTS = Table(
 MEMORIES = Table(
     "memories",
     required=(Memory, Trace, Strength),
-    optional=(Statement, Pinned),
+    optional=(Statement, Reflection, Pinned),
     order=(Memory.owner, Memory.sequence),
     rename={Memory.owner: "agent", Strength.value: "strength"},
     references={Memory.owner: Persona.number},

@@ -6,10 +6,16 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from populace.components import Persona
+from populace.components.tie import Tie, TieState, TieStrength
+from populace.ecs import World
+
+from .contacts import ContactLog
 from .personas import Personas
 from .run import RunReport
 from .source import EPOCH
@@ -26,9 +32,15 @@ def plain(text: str) -> Text:
     return Text("".join(letter if letter.isprintable() else " " for letter in text))
 
 
+def days_lived(report: RunReport) -> str:
+    """How long the run was, in words."""
+    n = len(report.kept_by_day)
+    return f"{n} day{'s' * (n != 1)}"
+
+
 def run_facts(report: RunReport) -> dict[str, Any]:
     """A run as JSON: counts, seconds, and the strongest memories of one agent."""
-    facts = asdict(report)
+    facts = {"forgotten": report.forgotten, **asdict(report)}
     facts["rows_per_s"] = round(report.rows_per_s)
     for name in ("sweep_s", "compile_s", "setup_s", "run_s", "write_s"):
         facts[name] = round(facts[name], 4)
@@ -44,13 +56,13 @@ def print_run(report: RunReport, console: Console) -> None:
         ("agents", f"{report.agents:,}"),
         ("memories imported", f"{report.imported:,}"),
         ("memories formed", f"{report.formed:,}"),
-        ("forgotten", f"{report.forgotten:,}"),
+        *((f"forgotten, {why}", f"{count:,}") for why, count in report.forgotten_by.items()),
         ("kept", f"{report.kept:,}"),
         ("rows swept", f"{report.rows_swept:,}"),
         ("rows swept per second", f"{report.rows_per_s / 1e6:,.0f} million"),
         ("seconds: compiling or loading kernels", f"{report.compile_s:.2f}"),
         ("seconds: setting up", f"{report.setup_s:.2f}"),
-        (f"seconds: living {len(report.kept_by_day)} days", f"{report.run_s:.2f}"),
+        (f"seconds: living {days_lived(report)}", f"{report.run_s:.2f}"),
         ("seconds: writing tables", f"{report.write_s:.2f}"),
     ):
         if not (label == "memories imported" and not report.imported):
@@ -101,3 +113,59 @@ def personas_facts(found: Personas) -> dict[str, Any]:
 def print_personas(found: Personas, console: Console) -> None:
     """An import of personas in a line."""
     console.print(f"{len(found.name):,} agents, no memories", highlight=False)
+
+
+def contacts_facts(world: World, log: ContactLog, n: int = 10) -> dict[str, Any]:
+    """An import of contacts as JSON: counts, and the n strongest ties."""
+    ties = world.query(Tie, TieState, TieStrength)
+    strength, last = ties.gather(TieStrength.value), ties.gather(TieState.last)
+    contacts = ties.gather(TieState.contacts)
+    ends = [world.get(ties.gather(end), Persona.number) for end in (Tie.source, Tie.target)]
+    names = [
+        world.text.decode(world.get(ties.gather(e), Persona.name)) for e in (Tie.source, Tie.target)
+    ]
+    strongest = np.lexsort((ends[1], ends[0], -strength))[:n].tolist()
+    return {
+        "agents": len(log.names),
+        "contacts": len(log),
+        "with_self": log.with_self,
+        "first": date(int(log.time[0])) if len(log) else None,
+        "last": date(int(log.time[-1])) if len(log) else None,
+        "ties": ties.count(),
+        "strongest": [
+            {
+                "source": names[0][row],
+                "target": names[1][row],
+                "strength": round(float(strength[row]), 4),
+                "contacts": int(contacts[row]),
+                "last": date(int(last[row])),
+            }
+            for row in strongest
+        ],
+    }
+
+
+def print_contacts(facts: dict[str, Any], console: Console) -> None:
+    """An import of contacts as a line and a table."""
+    alone = f" ({facts['with_self']:,} of agents with themselves left out)" * bool(
+        facts["with_self"]
+    )
+    console.print(
+        f"{facts['agents']:,} agents, {facts['contacts']:,} contacts{alone}, "
+        f"{facts['ties']:,} ties",
+        highlight=False,
+    )
+    if not facts["strongest"]:
+        return
+    table = Table(title=f"The strongest ties at {facts['last']}", title_justify="left")
+    table.add_column("strength", justify="right")
+    table.add_column("from")
+    table.add_column("to")
+    table.add_column("contacts", justify="right")
+    table.add_column("last", no_wrap=True)
+    for tie in facts["strongest"]:
+        table.add_row(
+            f"{tie['strength']:.3f}", plain(tie["source"]), plain(tie["target"]),
+            f"{tie['contacts']:,}", tie["last"],
+        )  # fmt: skip
+    console.print(table)

@@ -19,6 +19,7 @@ from populace.ecs import Clock, World, days, hours
 from populace.systems import (
     Forgotten,
     Pruning,
+    Reason,
     Retention,
     Room,
     Span,
@@ -70,7 +71,7 @@ class RunReport:
     agents: int = 0
     imported: int = 0
     formed: int = 0
-    forgotten: int = 0
+    forgotten_by: dict[str, int] = field(default_factory=dict)
     kept: int = 0
     kept_by_day: list[int] = field(default_factory=list)
     rows_swept: int = 0
@@ -81,6 +82,11 @@ class RunReport:
     write_s: float = 0.0
     strongest_of: str = ""
     strongest: list[StrongMemory] = field(default_factory=list)
+
+    @property
+    def forgotten(self) -> int:
+        """Memories forgotten, for whatever reason."""
+        return sum(self.forgotten_by.values())
 
     @property
     def rows_per_s(self) -> float:
@@ -118,7 +124,10 @@ def live(world: World, *, on_day: Callable[[int, int], None] | None = None) -> R
     begin = perf_counter()
     while clock.now < span.end:
         world.run(min(days(1), span.end - clock.now), step=STEP)
-        report.forgotten += int(forgotten.read().count.sum())
+        told = forgotten.read()
+        for reason, count in zip(told.reason.tolist(), told.count.tolist(), strict=True):
+            name = Reason(reason).name.lower()
+            report.forgotten_by[name] = report.forgotten_by.get(name, 0) + count
         report.kept_by_day.append(memories.count())
         if on_day is not None:
             on_day(len(report.kept_by_day), report.kept_by_day[-1])

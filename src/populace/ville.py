@@ -29,6 +29,7 @@ from populace.components import (
     Stream,
     Trace,
 )
+from populace.components.reflection import Reflection
 from populace.ecs import World
 from populace.ecs.errors import SourceFileError
 
@@ -120,7 +121,7 @@ def spawn_ville(world: World, found: Ville) -> None:
         Stream(formed=found.nodes),
     )
     if found.text:
-        world.spawn(
+        memories = world.spawn(
             len(found.text),
             Memory(
                 owner=agents[found.owner],
@@ -139,11 +140,12 @@ def spawn_ville(world: World, found: Ville) -> None:
                 predicate=found.predicate,
                 object=found.object,
                 keywords=found.keywords,
-                depth=found.depth,
                 basis=found.basis,
                 expires=found.expires,
             ),
         )
+        depth = np.array(found.depth)
+        world.add(memories[depth > 0], Reflection(depth=depth[depth > 0]))
         advance_clock(world, max(found.created))
 
 

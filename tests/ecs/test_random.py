@@ -8,8 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from populace import Rng
+from populace.ecs import jit
 from populace.ecs.errors import ColumnTypeError, ColumnValueError
-from populace.ecs.random import bits, integers, normal, uniform
+from populace.ecs.random import (
+    bits,
+    bits_at,
+    integers,
+    normal,
+    stream_of,
+    uniform,
+    uniform_at,
+)
 
 WORD = (1 << 64) - 1
 
@@ -227,6 +236,126 @@ def test_integers(n):
         counts = np.bincount(found, minlength=n)
         freedom = n - 1
         assert chi_square(counts) < freedom + 6 * np.sqrt(2 * freedom) + 10
+
+
+# -- in kernels ----------------------------------------------------------------------------------
+
+
+@jit
+def draw_at(stream, time_e, key_e, draw_e, bits_e, uniform_e):
+    """bits_e, uniform_e <- one draw for each event, as laws make them."""
+    for e in range(bits_e.size):
+        bits_e[e] = bits_at(stream, time_e[e], key_e[e], draw_e[e])
+        uniform_e[e] = uniform_at(stream, time_e[e], key_e[e], draw_e[e])
+
+
+keys = st.one_of(
+    st.integers(0, 2**32 - 1),
+    st.builds(lambda number, other: number << 32 | other, *[st.integers(0, 2**32 - 1)] * 2),
+    st.sampled_from([0, 1, 2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1]),
+)
+times = st.one_of(
+    st.integers(-(2**63), 2**63 - 1), st.sampled_from([0, -1, 1, -(2**63), 2**63 - 1])
+)
+draws_for = st.lists(st.tuples(times, keys, st.integers(0, 2**64 - 1)), min_size=1, max_size=20)
+streams = st.one_of(st.text(max_size=8), st.integers(0, 2**32 - 1))
+
+
+@settings(max_examples=100)
+@given(st.integers(-(2**70), 2**70), streams, draws_for)
+def test_a_kernel_draws_the_same_bits(seed, stream, drawn):
+    """One at a time in a kernel, each at its own time, the draws are those of the batch functions:
+    for negative times, whole 64-bit keys, any draw number, and both halves of the streams."""
+    time, key, draw = zip(*drawn, strict=True)
+    time, key = np.array(time, np.int64), np.array(key, np.uint64)
+    draw = np.array(draw, np.uint64)
+    words, shares = np.empty(time.size, np.uint64), np.empty(time.size)
+    draw_at(np.uint64(stream_of(seed, stream)), time, key, draw, words, shares)
+    one_by_one = [
+        (bits(seed, stream, key[e : e + 1], draw[e], t), uniform(seed, stream, key[e], draw[e], t))
+        for e, t in enumerate(time.tolist())
+    ]
+    assert words.tobytes() == np.concatenate([pair[0] for pair in one_by_one]).tobytes()
+    assert shares.tobytes() == np.concatenate([pair[1] for pair in one_by_one]).tobytes()
+    if isinstance(stream, str):
+        twins = [
+            naive_bits(seed, stream, *event)
+            for event in zip(key.tolist(), draw.tolist(), time.tolist(), strict=True)
+        ]
+        assert words.tolist() == twins
+
+
+@pytest.mark.parametrize("kind", ["u4", "i4", "u8", "i8"])
+def test_keys_of_every_width_draw_the_same(kind):
+    """A persona's number is u4; signed keys count in two's complement, as in a batch."""
+    key = np.array([0, 1, 2, 2**31 - 1], kind)
+    if kind[0] == "i":
+        key[1:3] = [-1, -(2**31)]
+    n = key.size
+    words, shares = np.empty(n, np.uint64), np.empty(n)
+    stream, time = stream_of(3, "law.what"), -17
+    draw_at(np.uint64(stream), np.full(n, time), key, np.zeros(n, np.int64), words, shares)
+    assert words.tolist() == bits(3, "law.what", key, 0, time).tolist()
+    assert shares.tolist() == uniform(3, "law.what", key, 0, time).tolist()
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        0,
+        pytest.param(
+            3, marks=pytest.mark.xfail(strict=True, reason="numba takes Python ints below 2^63")
+        ),
+    ],
+)
+def test_a_stream_may_be_handed_over_as_it_is(seed):
+    """What `stream_of` gives is what a kernel takes, below and above 2^63."""
+    stream = stream_of(seed, "births")
+    assert (stream >= 2**63) == (seed == 3)
+    words, shares = np.empty(1, np.uint64), np.empty(1)
+    draw_at(stream, np.array([-5]), np.array([9]), np.array([2]), words, shares)
+    expected = naive_bits(seed, "births", 9, 2, -5)
+    assert int(words[0]) == int(bits_at(stream, -5, 9, 2)) == expected
+    assert shares[0] == uniform_at(stream, -5, 9, 2) == (expected >> 11) * 2.0**-53
+
+
+def test_the_plain_functions_draw_the_same():
+    """`.py_func`, as with the JIT off, gives the same bits; numpy's scalars warn of the overflow
+    that the mixing is made of."""
+    for seed, key, draw, time in ((7, 0, 0, 0), (7, 2**64 - 1, 3, -(2**63)), (-1, 5, 0, -5)):
+        stream = np.uint64(stream_of(seed, "births"))
+        given = (stream, np.int64(time), np.uint64(key), np.uint64(draw))
+        expected = naive_bits(seed, "births", key, draw, time)
+        with np.errstate(over="ignore"):
+            assert int(bits_at.py_func(*given)) == int(bits_at(*given)) == expected
+            plain = uniform_at.py_func(*given)
+        assert plain == uniform_at(*given) == (expected >> 11) * 2.0**-53
+        assert type(plain) is np.float64
+    words, shares = np.empty(2, np.uint64), np.empty(2)
+    with np.errstate(over="ignore"):
+        draw_at.py_func(
+            np.uint64(stream_of(7, "births")), np.zeros(2, "i8"), np.arange(2), np.zeros(2, "i8"),
+            words, shares,
+        )  # fmt: skip
+    assert words.tolist() == [0xACA4EFBBD2CE2573, 0xC1DC59F025C4C6E8]
+
+
+def test_known_streams():
+    """These numbers never change either."""
+    assert stream_of(7, "births") == mix(mix(7 + 0x9E3779B97F4A7C15) + zlib.crc32(b"births"))
+    assert stream_of(7, "births") == stream_of(7, zlib.crc32(b"births"))
+    stream = np.uint64(stream_of(7, "births"))
+    assert bits_at(stream, 0, 3, 0) == 0x8FF52122014003BE
+    assert uniform_at(stream, 10**15, 2, 2) == 0.8822666288382576
+
+
+def test_a_stream_is_one_word_for_seed_and_name():
+    """Another seed or another name is another stream, any seed fits into 64 bits."""
+    named = {stream_of(seed, name) for seed in range(50) for name in ("a", "b", "law.a", 0, 1)}
+    assert len(named) == 250
+    for seed in (-1, 2**70, -(2**70)):
+        assert 0 <= stream_of(seed, "a") < 2**64
+        assert stream_of(seed, "a") == stream_of(seed % 2**64, "a")
 
 
 # -- refusals ------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from populace.components import (
     Stream,
     Trace,
 )
+from populace.components.reflection import Reflection
 from populace.ecs import Clock, World
 from populace.ecs.errors import SourceFileError
 from populace.ville import load_ville, read_ville
@@ -55,6 +56,8 @@ def test_nodes_become_memories_and_personas_agents(ville):
         "", "node_1", "node_1, node_2", "Ada Bell: Tea?\nKofi Osei: With pleasure.",
     ]  # fmt: skip
     assert world.text.decode(world.get(ids, Statement.keywords))[0] == "desk, used"
+    assert world.has(ids, Reflection).tolist() == [False, False, True, False]
+    assert world.get(ids[2:3], Reflection.depth).tolist() == [1]
     world.check()
 
 
@@ -237,7 +240,8 @@ def test_the_real_streams_are_read_whole(real_data):
     klaus = world.index(Memory.owner).ids(agents[1])
     events = klaus[world.get(klaus, Memory.kind) == MemoryKind.EVENT]
     assert round(float(world.get(events, Trace.importance).sum() * 10)) == 1017
-    assert world.query(Statement).gather(Statement.depth).max() == 10
+    assert world.query(Reflection).count() == 364
+    assert world.query(Reflection).gather(Reflection.depth).max() == 10
 
 
 def test_fixtures_look_like_the_real_thing(real_data):
