@@ -38,7 +38,10 @@ class MoodNow:
 
 @component(requires=EmotionNow)
 class Emotion:
-    """The emotion of an agent when it last changed, and when that was."""
+    """The emotion of an agent when it last changed, and when that was.
+
+    By default that was none, in 1970: by now it has long come to rest at the temperament.
+    """
 
     pleasure: f4 = field(default=0.0, range=(-1, 1), unit="1", doc="at `since`")
     arousal: f4 = field(default=0.0, range=(-1, 1), unit="1", doc="at `since`")
@@ -48,7 +51,7 @@ class Emotion:
 
 @component(requires=MoodNow)
 class Mood:
-    """The mood of an agent when it was last moved, and when that was."""
+    """The mood of an agent when it was last moved, and when that was; by default as `Emotion`."""
 
     pleasure: f4 = field(default=0.0, range=(-1, 1), unit="1", doc="at `since`")
     arousal: f4 = field(default=0.0, range=(-1, 1), unit="1", doc="at `since`")

@@ -25,9 +25,27 @@ from typing import Any
 
 from numba import njit
 
-from populace.ecs import f4
+from populace.ecs import f4, setting, settings
 
 from .curves import exp2_f4
+
+LONGEST_HALF_LIFE_S = 1e9
+
+
+@settings
+class Emotions:
+    """How feelings pass, and what moves them. A resource."""
+
+    emotion_half_life: float = setting(
+        600.0, range=(1, LONGEST_HALF_LIFE_S), unit="s", doc="of an emotion's distance to the mood"
+    )
+    mood_half_life: float = setting(
+        21_600.0, range=(1, LONGEST_HALF_LIFE_S), unit="s", doc="of a mood's to the temperament"
+    )
+    mood_gain: float = setting(0.3, range=(0, 1), doc="share of an appraisal that moves the mood")
+    contagion: float = setting(
+        0.1, range=(0, 1), doc="share of the way to the partner's emotion, at tie strength 1"
+    )
 
 
 # (1 - 2^-z) / z = R0 + z * (R1 + z * (R2 + ...)) on [0, 1]: relative error 1.2e-7, ln 2 at 0.

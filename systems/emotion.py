@@ -7,15 +7,15 @@ Both parties of a contact move at once, each toward what the other's emotion was
 clipped to [-1, 1]. Between events emotion comes down to the mood and the mood to the temperament:
 `affect` has the closed forms, `appraisal` the vectors, `temperament` where moods come to rest.
 
-An agent feels where it has `Emotion`, `Mood`, and a `Temperament` or a `Persona` to have one from;
-events of others are passed over, and so are contacts with them and with oneself.
+Events of agents that do not feel (see `feelings`) are passed over, and so are contacts with them
+and with oneself.
 
 Invariants: `Appraisal` and `Met` are taken up merged, in the order of their times (at the same time
 appraisals first, then in the order of emission), so batches do not matter. An event older than the
 state that it meets counts as happening at the state's time. A contact leaves the mood as it is;
 what has no effect (intensity 0, a tie of strength 0) leaves all as it is, bit for bit.
-Cost: the sweep 4 ns an agent; 100,000 contacts among as many agents 17 ms, among 1M 43 (misses of
-the cache); appraisals two thirds of that.
+Cost: 100,000 contacts among as many agents 15 ms, among 1M 31 (misses of the cache); appraisals two
+thirds of that.
 Source: FAtiMA, GAMYGDALA; Gebhard 2005 (ALMA) for moods moved by emotions.
 """
 
@@ -26,111 +26,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from populace.components import Met, Persona
-from populace.components.emotion import Appraisal, Emotion, EmotionNow, Mood, MoodNow, Temperament
-from populace.ecs import (
-    Clock,
-    Events,
-    Places,
-    Read,
-    Res,
-    Without,
-    World,
-    Write,
-    f4,
-    jit,
-    kernel,
-    setting,
-    settings,
-    system,
-)
-from populace.ecs.entities import Ids, as_ids, index_of
-from populace.ecs.errors import ComponentMissingError
+from populace.components import Met
+from populace.components.emotion import Appraisal
+from populace.ecs import Events, Res, World, f4, jit, system
+from populace.ecs.entities import Ids, index_of
 from populace.ecs.events import picked
 
-from .affect import faded, kept, passing, relaxed, seconds_since, within
+from .affect import Emotions, faded, kept, passing, relaxed, seconds_since, within
 from .appraisal import OCC_VECTORS
-from .temperament import BIG_FIVE, temperaments, trait_arousal, trait_dominance, trait_pleasure
-
-LONGEST_HALF_LIFE_S = 1e9
-
-
-@settings
-class Emotions:
-    """How feelings pass, and what moves them. A resource."""
-
-    emotion_half_life: float = setting(
-        600.0, range=(1, LONGEST_HALF_LIFE_S), unit="s", doc="of an emotion's distance to the mood"
-    )
-    mood_half_life: float = setting(
-        21_600.0, range=(1, LONGEST_HALF_LIFE_S), unit="s", doc="of a mood's to the temperament"
-    )
-    mood_gain: float = setting(0.3, range=(0, 1), doc="share of an appraisal that moves the mood")
-    contagion: float = setting(
-        0.1, range=(0, 1), doc="share of the way to the partner's emotion, at tie strength 1"
-    )
-
-
-# -- the sweep -------------------------------------------------------------------------------
-
-
-@kernel
-def refresh_emotions(
-    emotion: Read[Emotion],
-    mood: Read[Mood],
-    persona: Read[Persona],
-    emotion_now: Write[EmotionNow],
-    mood_now: Write[MoodNow],
-    clock: Res[Clock],
-    law: Res[Emotions],
-    _: Without[Temperament],
-) -> None:
-    """Fill `EmotionNow` and `MoodNow` of agents whose temperament is that of their Big Five."""
-    gap, keeps, takes = passing(
-        emotion.since, mood.since, clock.now, law.emotion_half_life, law.mood_half_life
-    )
-    left = kept(seconds_since(mood.since, clock.now), law.mood_half_life)
-    at_rest = trait_pleasure(persona.extraversion, persona.agreeableness, persona.neuroticism)
-    mood_now.pleasure = relaxed(mood.pleasure, at_rest, left)
-    emotion_now.pleasure = faded(emotion.pleasure, mood.pleasure, at_rest, gap, keeps, takes)
-    at_rest = trait_arousal(persona.openness, persona.agreeableness, persona.neuroticism)
-    mood_now.arousal = relaxed(mood.arousal, at_rest, left)
-    emotion_now.arousal = faded(emotion.arousal, mood.arousal, at_rest, gap, keeps, takes)
-    at_rest = trait_dominance(
-        persona.openness, persona.conscientiousness, persona.extraversion, persona.agreeableness
-    )
-    mood_now.dominance = relaxed(mood.dominance, at_rest, left)
-    emotion_now.dominance = faded(emotion.dominance, mood.dominance, at_rest, gap, keeps, takes)
-
-
-@kernel
-def refresh_tempered_emotions(
-    emotion: Read[Emotion],
-    mood: Read[Mood],
-    at_rest: Read[Temperament],
-    emotion_now: Write[EmotionNow],
-    mood_now: Write[MoodNow],
-    clock: Res[Clock],
-    law: Res[Emotions],
-) -> None:
-    """Fill `EmotionNow` and `MoodNow` of agents that have a `Temperament` of their own."""
-    gap, keeps, takes = passing(
-        emotion.since, mood.since, clock.now, law.emotion_half_life, law.mood_half_life
-    )
-    left = kept(seconds_since(mood.since, clock.now), law.mood_half_life)
-    mood_now.pleasure = relaxed(mood.pleasure, at_rest.pleasure, left)
-    mood_now.arousal = relaxed(mood.arousal, at_rest.arousal, left)
-    mood_now.dominance = relaxed(mood.dominance, at_rest.dominance, left)
-    emotion_now.pleasure = faded(
-        emotion.pleasure, mood.pleasure, at_rest.pleasure, gap, keeps, takes
-    )
-    emotion_now.arousal = faded(emotion.arousal, mood.arousal, at_rest.arousal, gap, keeps, takes)
-    emotion_now.dominance = faded(
-        emotion.dominance, mood.dominance, at_rest.dominance, gap, keeps, takes
-    )
-
-
-# -- events ----------------------------------------------------------------------------------
+from .feelings import Feelings, half_lives
 
 
 @jit
@@ -224,7 +128,7 @@ def feel(world: World, appraised: Events[Appraisal], met: Events[Met], law: Res[
     ids = np.concatenate([told.agent, seen.source, seen.target])
     ordered = np.sort(ids)
     agents = ordered[np.append(True, ordered[1:] != ordered[:-1])]
-    state, number = _State(world, agents), _places(agents, ids)
+    state, number = Feelings(world, agents), _places(agents, ids)
     time = np.concatenate([told.time, seen.time])
     feel_events(
         number[: a + m],
@@ -235,7 +139,7 @@ def feel(world: World, appraised: Events[Appraisal], met: Events[Met], law: Res[
         np.concatenate([told.label, np.zeros(m, np.uint8)]),
         np.argsort(time, kind="stable"),
         OCC_VECTORS,
-        *_half_lives(law),
+        *half_lives(law),
         f4(law.mood_gain),
         f4(law.contagion),
         state.feels,
@@ -248,116 +152,10 @@ def feel(world: World, appraised: Events[Appraisal], met: Events[Met], law: Res[
     state.put()
 
 
-@jit
-def feelings(
-    now: Any,
-    emotion_half_life: Any,
-    mood_half_life: Any,
-    at_rest_n3: Any,
-    emotion_n3: Any,
-    since_n: Any,
-    mood_n3: Any,
-    mood_since_n: Any,
-) -> None:
-    """emotion_n3, mood_n3 <- what they have become at `now` i8 µs. O(n)."""
-    for i in range(since_n.size):
-        gap, keeps, takes = passing(
-            since_n[i], mood_since_n[i], now, emotion_half_life, mood_half_life
-        )
-        left = kept(seconds_since(mood_since_n[i], now), mood_half_life)
-        for axis in range(3):
-            at_rest, mood = at_rest_n3[i, axis], mood_n3[i, axis]
-            emotion_n3[i, axis] = faded(emotion_n3[i, axis], mood, at_rest, gap, keeps, takes)
-            mood_n3[i, axis] = relaxed(mood, at_rest, left)
-
-
-def feelings_of(
-    world: World, ids: Any, now: int | None = None
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """((k, 3) f4, (k, 3) f4): emotion and mood of these agents now, or at `now` in simulated µs.
-
-    Columns are pleasure, arousal, dominance; the bits are those that the sweep makes. Ids may
-    repeat. Raises DeadEntityError, and ComponentMissingError for an agent that does not feel.
-
-    >>> from populace.ecs import World, hours
-    >>> world = World()
-    >>> world.insert(Emotions())
-    >>> ann = world.spawn(1, Persona(number=0), Emotion, Mood(pleasure=0.5))
-    >>> emotion, mood = feelings_of(world, ann, hours(6))
-    >>> mood.tolist()
-    [[0.25, 0.0, 0.0]]
-    """
-    asked = as_ids(ids)
-    state = _State(world, asked)
-    if not state.feels.all():
-        one = int(asked[np.argmin(state.feels)])
-        raise ComponentMissingError(
-            f"entity {one} does not feel: that takes Emotion, Mood, and a Temperament or a Persona"
-        )
-    feelings(
-        np.int64(world.clock.now if now is None else now),
-        *_half_lives(world.resource(Emotions)),
-        state.at_rest,
-        state.emotion,
-        state.since,
-        state.mood,
-        state.mood_since,
-    )
-    return state.emotion, state.mood
-
-
 def _of_living(world: World, batch: Any, *agents: Ids) -> Any:
     """The events of a batch whose agents are all alive."""
     alive = np.logical_and.reduce([world.alive(ids) for ids in agents])
     return batch if alive.all() else picked(batch, alive)
-
-
-def _half_lives(law: Emotions) -> tuple[Any, Any]:
-    return f4(law.emotion_half_life), f4(law.mood_half_life)
-
-
-EMOTION = (Emotion.pleasure, Emotion.arousal, Emotion.dominance)
-MOOD = (Mood.pleasure, Mood.arousal, Mood.dominance)
-TEMPERAMENT = (Temperament.pleasure, Temperament.arousal, Temperament.dominance)
-
-
-class _State:
-    """The feelings of some living agents, copied out of their tables; `put` writes them back.
-
-    feels: (k,) bool; the rows of an agent that does not feel hold nothing.
-    """
-
-    def __init__(self, world: World, ids: Ids) -> None:
-        k = ids.size
-        self.feels = np.zeros(k, np.bool_)
-        self.at_rest, self.emotion, self.mood = (np.zeros((k, 3), np.float32) for _ in range(3))
-        self.since, self.mood_since = np.zeros(k, np.int64), np.zeros(k, np.int64)
-        self._parts = [part for part in world.at(ids) if _feels(part)]
-        for part in self._parts:
-            rows, at = part.rows, part.at
-            self.feels[at] = True
-            for axis in range(3):
-                self.emotion[at, axis] = part.read(EMOTION[axis])[rows]
-                self.mood[at, axis] = part.read(MOOD[axis])[rows]
-            self.since[at] = part.read(Emotion.since)[rows]
-            self.mood_since[at] = part.read(Mood.since)[rows]
-            if part.has(Temperament):
-                for axis in range(3):
-                    self.at_rest[at, axis] = part.read(TEMPERAMENT[axis])[rows]
-            else:
-                found = np.empty((rows.size, 3), np.float32)
-                temperaments(np.array([part.read(trait)[rows] for trait in BIG_FIVE]), found)
-                self.at_rest[at] = found
-
-    def put(self) -> None:
-        """Write emotions and moods back; the ids are distinct."""
-        for part in self._parts:
-            rows, at = part.rows, part.at
-            for axis in range(3):
-                part.write(EMOTION[axis])[rows] = self.emotion[at, axis]
-                part.write(MOOD[axis])[rows] = self.mood[at, axis]
-            part.write(Emotion.since)[rows] = self.since[at]
-            part.write(Mood.since)[rows] = self.mood_since[at]
 
 
 def _places(agents: Ids, ids: Ids) -> npt.NDArray[np.int32]:
@@ -367,7 +165,3 @@ def _places(agents: Ids, ids: Ids) -> npt.NDArray[np.int32]:
     table[index_of(agents)] = np.arange(agents.size, dtype=np.int32)
     found: npt.NDArray[np.int32] = table[index_of(ids)]
     return found
-
-
-def _feels(part: Places) -> bool:
-    return part.has(Emotion) and part.has(Mood) and (part.has(Temperament) or part.has(Persona))

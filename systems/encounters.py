@@ -11,7 +11,7 @@ real nodes of Generative Agents have poignancies from 3 to 8.
 `Met` -> `remember_contacts` -> `Observed`. Only those observe who can remember, that is who live
 and have `Persona` and `Stream`. Each distinct sentence is made once a batch, in the order in which
 they are first said, so text codes do not depend on how time is cut into steps.
-Cost: 0.25 µs a contact.
+Cost: 0.3 µs a contact, and 2 µs for each distinct sentence of a batch.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Encounters:
 @system
 def remember_contacts(world: World, met: Events[Met], law: Res[Encounters]) -> None:
     """Let both parties of every contact since the last time observe it."""
-    if not len(met):
+    if not met.time.size:
         return
     # Both of one contact stand side by side, so simultaneous contacts keep their order.
     party = np.stack([met.source, met.target], axis=1).reshape(-1)

@@ -74,12 +74,12 @@ class Grid:
         self,
         x: npt.NDArray[np.float32],
         y: npt.NDArray[np.float32],
-        edges: tuple[Any, Any, bool],
+        edges: tuple[float, float, bool],
         least: float,
     ) -> None:
         n, (width, height, wrapping) = x.size, edges
 
-        def fit(size: Any) -> int:
+        def fit(size: float) -> int:
             fitting = max(int(min(float(size) / least, 2 * n)), 1)
             return fitting if fitting >= 3 or not wrapping else 1
 

@@ -11,8 +11,8 @@ a world that wraps it takes the shortest way.
 
 Invariants: a position is a function of `Motion` and the time, in f8, stored as f4: not of when it
 was last swept. Events take effect in the order of their times, whatever batches they come in; one
-older than the leg it meets counts as happening at the leg's beginning. A leg ends at its goal
-exactly, to the last bit of an f4.
+older than the leg it meets counts as happening at the leg's beginning. A leg ends exactly at its
+goal, to the last bit of an f4 coordinate (of one below 1 cm: to 1 nm).
 Cost: a sweep COST_SWEEP ns a row from memory (48 bytes); an event about COST_EVENT µs.
 """
 
@@ -142,7 +142,7 @@ def head(
 STATE = (Motion.x, Motion.y, Motion.vx, Motion.vy, Motion.since, Motion.until)
 
 
-def edges(world: World) -> tuple[np.float32, np.float32, bool]:
+def edges(world: World) -> tuple[Any, Any, Any]:
     """Width and height in m as f4, and whether the world wraps: what kernels take."""
     space = world.resource(Space)
     return f4(space.width), f4(space.height), space.wrapping
@@ -158,7 +158,8 @@ def positions_at(world: World, ids: Any, now: int | None = None) -> tuple[Coordi
     columns = [world.get(ids, field) for field in STATE]
     moment = i8(world.clock.now if now is None else now)
     x, y = np.empty(len(columns[0]), f4), np.empty(len(columns[0]), f4)
-    positions(*columns, moment, *edges(world), x, y)
+    given: tuple[Any, ...] = (*columns, moment, *edges(world), x, y)
+    positions(*given)
     return x, y
 
 
@@ -225,15 +226,8 @@ def place(world: World, ids: Any, x: Any, y: Any, time: Any = None) -> None:
     when = _times(world, time, asked.size)
     new = ~world.has(asked, Motion)
     if new.any():
-        width, height, wrapping = edges(world)
-        here = [np.empty(asked.size, f4) for _ in goal]
-        still = [np.zeros(asked.size), np.zeros(asked.size), when, when]
-        positions(*goal, *still, i8(0), width, height, wrapping, *here)
-        columns = dict(zip("x y since until".split(), (*here, when, when), strict=True))
-        world.add(asked[new], Motion(**{name: c[new] for name, c in columns.items()}))
-    old = asked[~new]
-    at_once = np.full(old.size, np.inf)
-    _begin(world, old, when[~new], head, *(axis[~new] for axis in goal), at_once)
+        world.add(asked[new], Motion(x=goal[0][new], y=goal[1][new], since=when[new]))
+    _begin(world, asked, when, head, *goal, np.full(asked.size, np.inf))
 
 
 def _begin(world: World, ids: Ids, time: Any, kernel: Any, *columns: Any) -> None:
@@ -251,7 +245,8 @@ def _times(world: World, time: Any, n: int) -> Times:
     when = np.asarray(world.clock.now if time is None else time)
     if when.dtype.kind not in "iu":
         raise ColumnValueError(f"time is simulated µs in whole numbers, got {when.dtype}")
-    return _column("time", when, n, i8)
+    times: Times = _column("time", when, n, i8)
+    return times
 
 
 def _points(world: World, x: Any, y: Any, n: int) -> tuple[Coordinates, Coordinates]:

@@ -56,7 +56,7 @@ def keep_near(
 @jit
 def sweep_pairs(
     points: Any, column_n: Any, rows: Any, n_columns: Any, edges: Any, limit: Any, key_p: Any
-) -> int:
+) -> Any:
     """Visit every pair of points in the same or adjacent cells once.
 
     points ... edges: of a `Grid` with cells no smaller than the radius. limit: f4 m², its square.
@@ -317,13 +317,13 @@ def neighbours(
 
 def _distance(name: str, value: float) -> np.float32:
     """A distance in m as f4. Raises ColumnValueError."""
-    given = f4(value)
+    given: np.float32 = f4(value)
     if not given >= 0:
         raise ColumnValueError(f"{name} must be a number of m, from 0, got {value!r}")
     return given
 
 
-def _points(x: Any, y: Any, edges: tuple[Any, Any, bool]) -> tuple[Coordinates, Coordinates]:
+def _points(x: Any, y: Any, edges: tuple[float, float, bool]) -> tuple[Coordinates, Coordinates]:
     """Both axes as f4, checked. Raises ColumnShapeError, ColumnValueError."""
     for name, size in zip(("width", "height"), edges, strict=False):
         if not 0 < size < inf:

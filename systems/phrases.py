@@ -45,6 +45,6 @@ def phrases(pool: TextPool, pattern: str, first: Any, second: Any) -> Codes:
         place = wanting[place]  # of each new pair the first, in their order
         texts = map(pattern.format, *(pool.decode(part[place]) for part in parts))
         made = pool.intern(texts)
-        table.insert(keys[place], made)
+        table.insert(keys[place], made.astype(np.uint64))
         codes[wanting] = made[new[wanting]]
     return codes.astype(np.uint32)

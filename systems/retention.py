@@ -83,12 +83,15 @@ def parameterised_law(name: str, settings: type[Any]) -> Callable[[F], F]:
     """
 
     def make(builder: F) -> F:
-        built = cache(builder)
+        @cache
+        def built(given: Any) -> Law:
+            made = builder(given)
+            law: Law = made if isinstance(made, Dispatcher) else _compiled(made)
+            return law
 
         def build(world: World) -> Law:
             given = world.resource(settings) if settings in world.resources else settings()
-            made: Law = built(given)
-            return made
+            return built(given)
 
         _BUILDERS[name] = build
         return builder

@@ -123,7 +123,7 @@ def draw_spots(
             dx = 2 * uniform_at(stream, time_k[k], u8(number_k[k]), draw) - 1
             dy = 2 * uniform_at(stream, time_k[k], u8(number_k[k]), draw + u8(1)) - 1
             draw += u8(2)
-        x, y = x_k[k] + radius_k[k] * dx, y_k[k] + radius_k[k] * dy
+        x, y = f8(x_k[k]) + f8(radius_k[k]) * dx, f8(y_k[k]) + f8(radius_k[k]) * dy
         if not wrapping:
             x, y = min(max(x, f8(0)), f8(width)), min(max(y, f8(0)), f8(height))
         out_x_k[k], out_y_k[k] = x, y
@@ -158,10 +158,11 @@ def spots(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """(k,) f4 m twice: where each agent goes that leaves for a place at a moment (i8 µs)."""
     x, y = np.empty(ids.size, f4), np.empty(ids.size, f4)
-    draw_spots(
-        u8(stream_of(world.seed, "routine.spot")), world.get(ids, Persona.number), time,
-        *(world.get(places, of) for of in (Place.x, Place.y, Place.radius)), edges(world), x, y,
-    )  # fmt: skip
+    middle_x, middle_y, radius = (
+        world.get(places, field) for field in (Place.x, Place.y, Place.radius)
+    )
+    stream, number = u8(stream_of(world.seed, "routine.spot")), world.get(ids, Persona.number)
+    draw_spots(stream, number, time, middle_x, middle_y, radius, edges(world), x, y)
     return x, y
 
 
@@ -170,14 +171,12 @@ def follow_routine(
     world: World, changed: Events[ActivityChanged], routine: Res[Routine], walking: Res[Walking]
 ) -> None:
     """Send everybody who has begun something else to where that is done."""
-    alive = world.alive(changed.agent)
-    changed = changed if alive.all() else picked(changed, alive)
-    able = world.has(changed.agent, Haunts) & world.has(changed.agent, Motion)
-    changed = changed if able.all() else picked(changed, able)
-    if not len(changed):
+    able = world.alive(changed.agent)
+    living = changed.agent[able]
+    able[able] = world.has(living, Haunts) & world.has(living, Motion)
+    if not able.any():
         return
-    if (changed.time[1:] < changed.time[:-1]).any():
-        changed = picked(changed, np.argsort(changed.time, kind="stable"))
+    changed = picked(changed, np.flatnonzero(able)[np.argsort(changed.time[able], kind="stable")])
     goals = haunts_of(world, changed.agent, changed.after)
     agents, rows = np.unique(changed.agent, return_inverse=True)
     here, moves = world.get(agents, Whereabouts.place), np.empty(rows.size, np.bool_)
@@ -196,8 +195,8 @@ def follow_routine(
 def settle(world: World, ids: Any, time: int | None = None) -> None:
     """Put agents down where what they are doing is done: at the outset.
 
-    ids: (k,) distinct agents with `Persona`, `Activity` and `Haunts`; they are given `Motion`.
-    Those without such a haunt are left where they are. time: simulated µs, now if None.
+    ids: (k,) distinct agents with `Persona`, `Activity` and `Haunts`. They are given `Motion`, but
+    for those who have no such haunt, which are left as they are. time: simulated µs, now if None.
     Raises ComponentMissingError, ResourceError, DeadEntityError, DuplicateEntityError.
     """
     asked = as_ids(ids)

@@ -140,7 +140,7 @@ def find_topics(world: World, prefix: str, limit: int = 10) -> tuple[Ids, list[s
         raise QueryError(f"find_topics takes a str and a whole number, got {prefix!r}, {limit!r}")
     if limit < 0:
         raise QueryError(f"find_topics gives at most `limit` topics, got limit={limit}")
-    index, found = topic_index(world), []
+    index, found = topic_index(world), list[str]()
     for name in index.names.irange(prefix):
         if len(found) == limit or not name.startswith(prefix):
             break

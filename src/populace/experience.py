@@ -1,10 +1,10 @@
 """What agents live through: what they observe while a world runs.
 
-When is `systems/attention.py`; what it is, here; it becomes memories in `systems/formation.py`. Kind and importance are drawn
-from the joint distribution of 2,105 real nodes (three agents, one simulated day of Generative
-Agents): 52 % are idle observations with importance 0.1, 17 % thoughts, 1 % conversations. Its
-sentence follows from the hour (home, work or leisure), the agent's trade, and its circle of eight
-acquaintances.
+When is `systems/attention.py`; what it is, here; it becomes memories in `systems/formation.py`.
+Kind and importance are drawn from the joint distribution of 2,105 real nodes (three agents, one
+simulated day of Generative Agents): 52 % are idle observations with importance 0.1, 17 % thoughts,
+1 % conversations. Its sentence follows from the hour (home, work or leisure), the agent's trade,
+and its circle of eight acquaintances.
 
 Every draw is a function of (seed, agent's number, the memory's sequence). Sentences are
 interned once, at the start, so that a memory's text is a lookup in an array of codes.

@@ -134,11 +134,15 @@ class Sheet:
     def _places(self, columns: Columns | None) -> dict[str, int]:
         """Which column is which."""
         known: dict[str, int] = {}
-        if isinstance(columns, Mapping):
-            asked = dict(columns)
+        asked: dict[str, str | int] = {}
+        if columns is None or isinstance(columns, Mapping):
+            asked |= columns or {}
+            if not self.header and self.width <= len(self.known):
+                usual = dict(zip(self.known, range(self.width), strict=False))
+                known = {r: p for r, p in usual.items() if p not in asked.values()}
         else:
-            asked = {role: place for place, role in enumerate(columns or ()) if role}
-            if columns is not None and len(asked) < sum(map(bool, columns)):
+            asked |= {role: place for place, role in enumerate(columns) if role}
+            if len(asked) < sum(map(bool, columns)):
                 raise QueryError(f"columns names a role twice: {columns!r}")
         unknown = [role for role in asked if role not in self.known]
         if unknown:
@@ -154,17 +158,13 @@ class Sheet:
                     f"{role}={name})"
                 )
             known[role] = place
-        if not self.header and self.width <= len(self.known):
-            known = {role: place for place, role in enumerate(self.known) if place < self.width}
         for role, column in asked.items():
             known[role] = self._place(column)
         missing = [role for role in self.required if role not in known]
         if missing:
-            have = (
-                f"columns {', '.join(map(repr, self.header))}"
-                if self.header
-                else (f"{self.width} columns and no header")
-            )
+            have = f"{self.width} columns and no header"
+            if self.header:
+                have = f"columns {', '.join(map(repr, self.header))}"
             raise self.wrong(
                 f"has {have}, and none is known to be the {missing[0]}: say which, by header or "
                 f"place, as in columns={{{missing[0]!r}: 0}} (--columns {missing[0]}=0)"
@@ -191,6 +191,8 @@ class Sheet:
         import pyarrow.compute as pc
         from pyarrow import csv as arrow_csv
 
+        if not self.text.strip():
+            raise self.wrong("holds no row, only a header")
         names = [str(place) for place in range(self.width)]
         used = [names[place] for place in self.places.values()]
         try:
@@ -212,8 +214,6 @@ class Sheet:
                         f"{self.width}; is the file cut short?"
                     ) from error
             raise self.wrong(str(error)) from error
-        if not table.num_rows:
-            raise self.wrong("holds no row, only a header")
         trimmed = (pc.utf8_trim_whitespace(column.combine_chunks()) for column in table.columns)
         return dict(zip(self.places, trimmed, strict=True))
 

@@ -26,12 +26,10 @@ from populace.ecs.errors import (
     DeadEntityError,
     SettingError,
 )
-from populace.systems.affect import rise
+from populace.systems.affect import Emotions, rise
 from populace.systems.appraisal import OCC_VECTORS, VECTORS
-from populace.systems.emotion import (
-    Emotions,
-    feel,
-    feel_events,
+from populace.systems.emotion import feel, feel_events
+from populace.systems.feelings import (
     feelings,
     feelings_of,
     refresh_emotions,

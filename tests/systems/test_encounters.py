@@ -100,7 +100,7 @@ def test_golden_sentences():
 @cheap
 @given(histories, st.integers(0, 30))
 def test_text_codes_do_not_depend_on_the_length_of_a_step(drawn, cut):
-    """Sentences are made in the order in which they are first said, however contacts are batched."""
+    """Sentences are made in the order in which they are first said, however time is cut."""
     strings = []
     for parts in ([drawn], [drawn[:cut], drawn[cut:]]):
         world, agents = society()

@@ -154,7 +154,7 @@ def test_rest_restores_up_to_the_whole(level, elapsed, recovery):
 
 
 def test_golden_numbers():
-    """A contact costs 0.05 at extraversion 0, 0.0375 at the mean and 0.025 at 1; two hours restore a
+    """A contact costs 0.05 at extraversion 0, 0.0375 at 0.5 and 0.025 at 1; two hours restore a
     quarter."""
     world, agents = society(level=0.5)
     world.emit(meeting(agents, [(0, 1, START), (2, 3, START)]))

@@ -281,6 +281,14 @@ def test_a_number_is_given_once():
     assert world.get(births(world, ids[:1], ids[1:2]), Persona.number).tolist() == [61]
 
 
+def test_a_struck_entry_gives_no_number_back():
+    """Nor when both the child and its entry are gone: the Census remembers."""
+    world, ids = village(4)
+    world.despawn(births(world, ids[:1], ids[1:2]))
+    world.query(Lineage).despawn()
+    assert world.get(births(world, ids[:1], ids[1:2]), Persona.number).tolist() == [5]
+
+
 def test_a_census_keeps_the_numbers_of_the_early_dead():
     """Who dies before the first birth keeps the number where a Census says how many there were."""
     world, ids = village(4)

@@ -1,5 +1,7 @@
 """Movement: the closed form against exact arithmetic, legs to goals, and events in any batching."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -173,12 +175,14 @@ def test_the_length_of_a_step_changes_no_position():
 points = st.tuples(*[st.floats(0, 1, width=32)] * 4)
 
 
+@settings(max_examples=100)
 @given(points, SIZES, SIZES, st.floats(1e-3, 1e3), st.booleans())
 def test_who_goes_to_a_goal_stands_exactly_there(drawn, width, height, speed, wrapping):
-    """At its end, and ever after, a leg is at its goal to the last bit; in a torus at the same
-    point of it."""
+    """At its end, and ever after, a leg is at its goal to the last bit (within 1 cm of 0 to 1 nm);
+    in a torus at the same point of it."""
     x, y, to_x, to_y = (
-        np.float32(share * np.float32(size)) for share, size in zip(drawn, (width, height) * 2)
+        np.float32(share * np.float32(size))
+        for share, size in zip(drawn, (width, height) * 2, strict=True)
     )
     world, ids = moving(width=width, height=height, wrapping=wrapping, x=x, y=y)
     go_to(world, ids, to_x, to_y, speed)
@@ -187,7 +191,8 @@ def test_who_goes_to_a_goal_stands_exactly_there(drawn, width, height, speed, wr
     if wrapping:
         goal = [g if g < np.float32(s) else 0.0 for g, s in zip(goal, (width, height), strict=True)]
     for now in (until, until + 1, until + days(1_000)):
-        assert where(world, ids, now) == [pytest.approx(goal, rel=0, abs=1e-12)]
+        for got, want in zip(where(world, ids, now)[0], goal, strict=True):
+            assert got == want if want > 0.01 else got == pytest.approx(want, rel=0, abs=1e-9)
 
 
 @given(points, st.floats(0.01, 100), st.booleans())
@@ -285,7 +290,7 @@ def test_batches_of_events_change_nothing(events, cuts, wrapping):
     """Events at their times in one batch, one by one, or cut anywhere: the same bits."""
     events = sorted(events, key=lambda event: event[1])
     bounds = sorted({0, len(events), *(min(cut, len(events)) for cut in cuts)})
-    parts = [events[a:b] for a, b in zip(bounds, bounds[1:])]
+    parts = [events[a:b] for a, b in pairwise(bounds)]
     results = []
     for batches in ([events], [[event] for event in events], parts):
         world, ids = moving(4, wrapping=wrapping, x=50, y=50)
@@ -333,11 +338,16 @@ def test_late_news_counts_at_the_beginning_of_the_leg():
     assert where(world, ids, NOW + seconds(1)) == [(10.0, 12.0)]
 
 
+def motions(n, vx):
+    """The columns of n motions that began now at (10, 10)."""
+    values = {"f4": (10, 10), "f8": (vx, 0), "i8": (NOW, NEVER)}
+    return [np.full(n, value, dtype) for dtype, both in values.items() for value in both]
+
+
 @pytest.mark.parametrize("kernel", [turn, turn.py_func])
 def test_a_turn_takes_along_where_the_agent_was(kernel):
     """Two turns of one agent: 2 s at 1 m/s along x, 3 s at 2 m/s along y, then 1 m/s back."""
-    columns = [np.array([v], dtype) for v, dtype in
-               ((10, "f4"), (10, "f4"), (1, "f8"), (0, "f8"), (NOW, "i8"), (NEVER, "i8"))]  # fmt: skip
+    columns = motions(1, vx=1)
     kernel(
         np.array([1, 0]), np.array([0, 0]), np.array([NOW + seconds(5), NOW + seconds(2)]),
         np.array([-1.0, 0.0]), np.array([0.0, 2.0]), np.float32(100), np.float32(100), False,
@@ -349,8 +359,7 @@ def test_a_turn_takes_along_where_the_agent_was(kernel):
 @pytest.mark.parametrize("kernel", [head, head.py_func])
 def test_a_heading_has_the_speed_and_the_time_of_arrival(kernel):
     """3 m right and 4 m up at 0.5 m/s: 10 s, 0.3 and 0.4 m/s; at infinite speed one is there."""
-    columns = [np.array([v, v], dtype) for v, dtype in
-               ((10, "f4"), (10, "f4"), (0, "f8"), (0, "f8"), (NOW, "i8"), (NEVER, "i8"))]  # fmt: skip
+    columns = motions(2, vx=0)
     goal = np.full((2, 2), (13, 14), "f4").T.copy()
     kernel(
         np.array([0, 1]), np.array([0, 1]), np.full(2, NOW), *goal, np.array([0.5, np.inf]),

@@ -112,7 +112,8 @@ def test_the_kernel_finds_the_rows_of_its_plain_twin(law, n, python):
     ]  # fmt: skip
     n_weak, n_old = (kernel.py_func if python else kernel)(
         *columns, np.int64(NOW), np.float32(0), columns[4], np.float32(0.2), np.int64(NOW - DAY),
-        np.float32(0.4), np.int64(NOW - days(20)), np.empty(BLOCK, np.uint8), out,
+        np.float32(0.4), np.int64(NOW - days(20)), np.empty((2, BLOCK), np.float32),
+        np.empty(BLOCK, np.uint8), out,
     )  # fmt: skip
     weak, old = naive.forgotten(
         rows, NOW, strengths, theta=float(np.float32(0.2)), grace_us=DAY,

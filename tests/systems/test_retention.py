@@ -1,6 +1,5 @@
 """Retention: three laws and one's own, the sweep that they share, and what memories are worth."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -161,7 +160,6 @@ def test_the_kernel_runs_in_plain_python():
     assert bits(out) == bits(swept(rows, floor=0.25))
 
 
-
 def test_halves_are_exact_where_seconds_are():
     """With a half-life of 2^18 s R is 1, 1/2 and 1/1024 to the bit, after 0, 1 and 10 of them."""
     ages = [round(2**18 * 1e6) * times for times in (0, 1, 10)]
@@ -316,7 +314,7 @@ def test_stability_slows_forgetting(law, row, stability, factor):
 
 
 @EVERY_LAW
-@given(one_row(days(3_650)), st.integers(1, 2**30), st.integers(2, 4))
+@given(one_row(days(3_650)), st.integers(1, 2**30 - 1), st.integers(2, 4))
 def test_accesses_never_weaken(law, row, accesses, factor):
     """What was accessed more often, and is otherwise the same, is never weaker."""
     seldom, often = row.but(accesses=accesses), row.but(accesses=accesses * factor)
@@ -345,10 +343,10 @@ def test_importance_is_a_factor(law, row, importance):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_strength_does_not_depend_on_its_row(law, threads):
     """In any company, at any place of any table, on any thread a memory has the same bits."""
-    rows = many_rows(600)
+    rows = [row.but(table=max(row.table - 5, 0)) for row in many_rows(2_500)]
     whole = np.array(bits(swept(rows, law)))
-    shuffled = np.random.default_rng(2).permutation(600)
-    for places in (shuffled, shuffled[:33], np.arange(5, 600), np.arange(7, 14), *shuffled[:20]):
+    shuffled = np.random.default_rng(2).permutation(2_500)
+    for places in (shuffled, shuffled[:33], np.arange(5, 1_600), np.arange(7, 14), *shuffled[:20]):
         places = np.atleast_1d(places)
         got = swept([rows[place] for place in places], law, threads=threads)
         assert bits(got) == whole[places].tolist()
