@@ -8,7 +8,7 @@ number of the agent, T).
 Invariants: an agent's path is a function of its state, number and profile: not of the step's
 length, of its row, nor of who else is there. A step covers the ends up to and at `Clock.now`,
 however many an agent has. A state that follows itself goes on: no event, and `since` stays.
-Cost: a scan of 8 bytes an agent (0.35 ms per 1M); 0.25 µs for each agent whose time has come.
+Cost: a scan of 8 bytes an agent (0.15 ms per 1M), and 0.2 µs for each change of state.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from populace.ecs.random import stream_of, uniform_at
 from .machine import StateMachine
 
 STREAM = "activity"
+ROOM = 8
+"""Changes for each agent that there is room for at a time; pages left untouched cost nothing."""
 DAY, HOUR = i8(days(1)), i8(hours(1))
 FIRST_HOUR = i8(72)
 """The hour of the week, from Monday 0:00, at which 1970 began: a Thursday."""
@@ -72,35 +74,37 @@ def ends_of_stays(
 
 @jit
 def pass_transitions(
-    stream: Any, now: Any, number_n: Any, profile_n: Any,
+    begin: Any, stream: Any, now: Any, number_n: Any, profile_n: Any,
     times: Any, shortest: Any, spread: Any, rule: Any, cumulative: Any,
     state_n: Any, since_n: Any, until_n: Any,
     row_e: Any, before_e: Any, after_e: Any, time_e: Any,
-) -> int:  # fmt: skip
-    """Bring agents to `now`: state_n, since_n and until_n change in place.
+) -> Any:  # fmt: skip
+    """Bring agents from number `begin` on to `now`, as long as the last four have room for the
+    changes of state. Returns (the agent to go on with, how many changes there are).
 
-    The changes of state are written to the last four, agent by agent, as far as they have room.
-    Returns how many there are.
+    state_n, since_n and until_n change in place. number_n: (n,) u4. now, since_n, until_n, time_e:
+    i8 µs. row_e: i8, which agent.
     """
     n_changes = 0
-    for i in range(number_n.size):
+    for i in range(begin, number_n.size):
         p, s = profile_n[i], i8(state_n[i])
         since, time = since_n[i], until_n[i]
-        while time <= now:
+        while time <= now and n_changes < row_e.size:
             after = next_state(
                 time, rule[p, s], cumulative, uniform_at(stream, time, u8(number_n[i]), u8(0))
             )
             if after != s:
-                if n_changes < row_e.size:
-                    row_e[n_changes], time_e[n_changes] = i, time
-                    before_e[n_changes], after_e[n_changes] = s, after
+                row_e[n_changes], time_e[n_changes] = i, time
+                before_e[n_changes], after_e[n_changes] = s, after
                 n_changes += 1
                 since = time
             s = after
             u = uniform_at(stream, time, u8(number_n[i]), u8(1))
             time = end_of_stay(time, times[p, s], shortest[p, s], spread[p, s], u)
         state_n[i], since_n[i], until_n[i] = s, since, time
-    return n_changes
+        if time <= now:
+            return i, n_changes
+    return number_n.size, n_changes
 
 
 @system(phase="first")
@@ -111,30 +115,45 @@ def change_activity(world: World) -> None:
     if not ids.size:
         return
     number = world.get(ids, Persona.number)
-    order = np.argsort(number, kind="stable")
-    ids, number = ids[order], number[order]
+    if (number[1:] < number[:-1]).any():
+        order = np.argsort(number, kind="stable")
+        ids, number = ids[order], number[order]
     state, profile = world.get(ids, Activity.state), world.get(ids, Activity.profile)
     since, until = world.get(ids, Activity.since), world.get(ids, Activity.until)
     _refuse_unknown(machine, state, profile, number)
-    stream, room = u8(stream_of(world.seed, STREAM)), ids.size + 16
-    while True:
-        columns = state.copy(), since.copy(), until.copy()
+    stream, done, parts = u8(stream_of(world.seed, STREAM)), 0, []
+    while done < ids.size:
+        room = ROOM * ids.size
         changes = np.empty(room, i8), np.empty(room, u1), np.empty(room, u1), np.empty(room, i8)
-        n_changes = pass_transitions(
-            stream, i8(now), number, profile,
+        done, n_changes = pass_transitions(
+            done, stream, i8(now), number, profile,
             machine.times, machine.shortest, machine.spread, machine.rule, machine.cumulative,
-            *columns, *changes,
+            state, since, until, *changes,
         )  # fmt: skip
-        if n_changes <= room:
-            break
-        room = n_changes
-    world.set(ids, Activity(state=columns[0], since=columns[1], until=columns[2]))
-    row, before, after, time = (column[:n_changes] for column in changes)
-    by_time = np.argsort(time, kind="stable")  # rows are in the order of numbers
-    row, time = row[by_time], time[by_time]
+        parts.append([column[:n_changes] for column in changes])
+    world.set(ids, Activity(state=state, since=since, until=until))
+    row, before, after, time = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    by_time = stable_order(time)
+    agent = ids[row[by_time]]
     world.emit(
-        ActivityChanged(agent=ids[row], before=before[by_time], after=after[by_time], time=time)
+        ActivityChanged(
+            agent=agent, before=before[by_time], after=after[by_time], time=time[by_time]
+        )
     )
+
+
+def stable_order(time_e: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """(e,) i8: the stable order of times. Time and place in one word sort 13 times faster than
+    numpy's stable argsort (19 ms against 258 for 1M), as long as they fit."""
+    place = np.arange(time_e.size)
+    bits = place.size.bit_length()
+    first = time_e.min(initial=2**62)
+    if (int(time_e.max(initial=first)) - int(first)).bit_length() + bits > 63:
+        return np.argsort(time_e, kind="stable")
+    key = (time_e - first) << bits | place
+    key.sort()
+    order: npt.NDArray[np.int64] = key & ((1 << bits) - 1)
+    return order
 
 
 def due_agents(world: World, now: int) -> Ids:

@@ -16,7 +16,8 @@ leave less than the threshold leaves nothing. One that is older than the last (l
 happening at it.
 
 Invariants: c is a function of `KnowledgeState` and the clock; `Confidence` is a cache of it.
-Cost: the sweep reads 16 bytes and writes 4 a row, 0.6 ns; forgetting 1 ns a row.
+Cost: the sweep reads 16 bytes and writes 4 a row, 0.5 ns; forgetting reads them, 0.7 ns a row;
+learning 0.3 µs a pair.
 Source: the saturating exposure is the linear operator of Bush & Mosteller 1951; forgetting and its
 slowing are those of memories (`exponential`, `reinforcement`).
 """

@@ -17,6 +17,7 @@ from populace.ecs.errors import (
     UnknownComponentError,
     UnknownFieldError,
 )
+from populace.ecs.events import picked
 
 from .parts import Kind, Position, refused
 
@@ -256,3 +257,147 @@ def test_batches_of_any_size(n):
     reader = world.events(Number)
     world.emit(Number(n=np.arange(n)))
     assert np.array_equal(reader.read().n, np.arange(n))
+
+
+# -- some of a batch -----------------------------------------------------------------------------
+
+
+def said(world, n):
+    """A batch of n events of every kind of column, as read."""
+    reader = world.events(Said)
+    who = world.spawn(n)
+    vector = np.arange(2 * n).reshape(n, 2)
+    world.emit(
+        Said(who=who, text=[f"t{k}" for k in range(n)], loud=np.arange(n) / n, vector=vector)
+    )
+    return reader.read()
+
+
+def columns(batch):
+    return {name: getattr(batch, name) for name in Said.__annotations__}
+
+
+@given(st.integers(0, 12), st.data())
+def test_some_events_of_a_batch(n, data):
+    """By a mask, by places or by a slice: every column, in the order asked for; the batch itself
+    stays as it was."""
+    world = World()
+    batch = said(world, n)
+    whole = {name: column.copy() for name, column in columns(batch).items()}
+    mask = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), bool)
+    places = np.array(data.draw(st.lists(st.integers(0, n - 1), max_size=20) if n else st.just([])))
+    cut = slice(data.draw(st.integers(0, n)), None)
+    for rows in (mask, places.astype(np.int64), cut, np.flatnonzero(mask)):
+        some = picked(batch, rows)
+        assert isinstance(some, Said)
+        assert len(some) == len(np.arange(n)[rows])
+        for name, column in columns(some).items():
+            assert column.dtype == whole[name].dtype
+            assert np.array_equal(column, whole[name][rows])
+        again = picked(some, np.arange(len(some))[::-1])
+        assert np.array_equal(again.who, some.who[::-1])
+    for name, column in columns(batch).items():
+        assert np.array_equal(column, whole[name])
+    assert len(batch) == n
+
+
+def test_picking_none_or_all():
+    """No event keeps the columns with their types; lists and tuples of places are places too."""
+    world = World()
+    batch = said(world, 3)
+    none = picked(batch, np.zeros(3, bool))
+    assert (len(none), none.who.dtype, none.vector.shape) == (0, np.uint64, (0, 2))
+    assert len(picked(batch, [])) == 0
+    assert picked(batch, np.ones(3, bool)).who.tolist() == batch.who.tolist()
+    assert picked(batch, [2, 0, 2]).who.tolist() == batch.who[[2, 0, 2]].tolist()
+    empty = picked(picked(batch, []), np.zeros(0, bool))
+    assert len(empty) == 0
+
+
+def test_events_without_fields_are_picked_by_number():
+    """Of five bare events two are two."""
+    world = World()
+    reader = world.events(Tick)
+    for _ in range(5):
+        world.emit(Tick)
+    batch = reader.read()
+    assert len(picked(batch, np.array([True, False, False, True, False]))) == 2
+    assert len(picked(batch, [0, 1, 1])) == 3
+    assert len(picked(batch, slice(1, None))) == 4
+    assert len(picked(picked(batch, []), [])) == 0
+
+
+def test_events_of_the_living():
+    """What it is for: a system drops the events of those who are dead by now."""
+    world, heard = World(), []
+
+    @system
+    def hear(w: World, said: Events[Said]):
+        heard.append(picked(said, w.alive(said.who)).who.tolist())
+
+    world.add_system(hear)
+    people = world.spawn(4)
+    world.emit(Said(who=people[[3, 1, 0, 1]]))
+    world.despawn(people[[0, 3]])
+    world.step(1)
+    assert heard == [people[[1, 1]].tolist()]
+
+
+# -- whether anybody reads -----------------------------------------------------------------------
+
+
+def test_whether_anybody_reads():
+    """A queue has readers while a reader lives, whether it has read or not."""
+    world = World()
+    queue = world.event_queues.queue(Number)
+    assert queue.has_readers is False
+    first = world.events(Number)
+    second = world.events(Number)
+    assert queue.has_readers is True
+    assert world.event_queues.queue(Tick).has_readers is False
+    first.read()
+    del first
+    gc.collect()
+    assert queue.has_readers is True
+    world.step(1)
+    assert queue.has_readers is True
+    del second
+    gc.collect()
+    assert queue.has_readers is False
+    world.step(1)
+    assert queue.has_readers is False
+
+
+def test_a_system_that_reads_is_a_reader():
+    """From its registration on, also one that runs seldom; one that emits is none."""
+    world = World()
+    queue = world.event_queues.queue(Number)
+
+    @system
+    def speak(emit: Emit[Number]):
+        emit(Number(n=1))
+
+    @system(every=100)
+    def hear(numbers: Events[Number]): ...
+
+    world.add_system(speak)
+    world.step(1)
+    assert queue.has_readers is False
+    world.add_system(hear)
+    assert queue.has_readers is True
+    for _ in range(3):
+        world.step(1)
+    assert queue.has_readers is True
+    assert len(queue) == 4  # the one that was still held, too
+
+
+def test_asking_emits_and_drops_nothing():
+    """What is held is held, whoever asks."""
+    world = World()
+    queue = world.event_queues.queue(Number)
+    world.emit(Number(n=[1, 2]))
+    assert queue.has_readers is False
+    assert len(queue) == 2
+    reader = world.events(Number)
+    assert queue.has_readers is True
+    assert reader.read().n.tolist() == [1, 2]

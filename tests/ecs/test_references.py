@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from populace import Entity, World, component, field
+from populace import NOBODY, Entity, World, component, field
 from populace.ecs.errors import (
     ColumnTypeError,
     DeadEntityError,
@@ -170,6 +170,118 @@ def test_questions_about_the_dead():
             ask(people)
     with refused(world, ColumnTypeError, "owners"):
         index.count([0.5])
+
+
+def test_every_owner_with_its_count():
+    """Who is named at all, ascending by index, and how often; nobody else."""
+    world = World()
+    people = world.spawn(5)
+    world.spawn(Memory(owner=people[[3, 0, 3, 3, 1, 0]]))
+    owners, counts = world.index(Memory.owner).counts()
+    assert owners.tolist() == people[[0, 1, 3]].tolist()
+    assert counts.tolist() == [2, 1, 3]
+    assert (owners.dtype, counts.dtype) == (np.uint64, np.int64)
+
+
+def test_no_owner_at_all():
+    """In an empty index, and again when the last reference is gone."""
+    world = World()
+    index = world.index(Memory.owner)
+    people = world.spawn(2)
+    for _ in range(2):
+        owners, counts = index.counts()
+        assert (owners.shape, counts.shape) == ((0,), (0,))
+        assert (owners.dtype, counts.dtype) == (np.uint64, np.int64)
+        ids = world.spawn(Memory(owner=people[[0, 1, 1]]))
+        assert [part.tolist() for part in index.counts()] == [people.tolist(), [1, 2]]
+        world.despawn(ids)
+    world.set(world.spawn(2, Child), Child(parent=0))
+    assert world.index(Child.parent).counts()[0].size == 0
+
+
+def test_counts_of_recycled_owners():
+    """An owner in the slot of a dead one is named by its own id."""
+    world = World()
+    people = world.spawn(3)
+    world.spawn(Memory(owner=people[[0, 1, 2]]))
+    world.despawn(people[1])
+    new = world.spawn(1)
+    assert low(new) == low(people[1:2])
+    world.spawn(2, Memory(owner=new[0]))
+    owners, counts = world.index(Memory.owner).counts()
+    assert owners.tolist() == [people[0], new[0], people[2]]
+    assert counts.tolist() == [1, 2, 1]
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32 - 1))
+def test_counts_and_unsorted_members_after_any_history(seed):
+    """After spawns, redirections, moves and despawns `counts` is what a count by hand gives, and
+    `of` without sorting has the members that it has with sorting, owner by owner."""
+    rng = np.random.default_rng(seed)
+    world = World()
+    people = world.spawn(int(rng.integers(1, 12)))
+    index = world.index(Child.parent)
+    for _ in range(8):
+        alive = world.query(Child).ids()
+        some = alive[rng.random(alive.size) < 0.4]
+        act = rng.integers(0, 5)
+        if act < 2:
+            n = int(rng.integers(0, 30))
+            owners = np.append(people, NOBODY)[rng.integers(0, people.size + 1, n)]
+            world.spawn(n, Child(parent=owners), *([Asleep] if act else []))
+        elif act == 2:
+            world.set(some, Child(parent=people[rng.integers(0, people.size, some.size)]))
+        elif act == 3 and some.size:
+            world.despawn(some)
+        elif people.size > 1:
+            world.despawn(people[-1])
+            people = people[:-1]
+    parents = world.query(Child).gather(Child.parent)
+    named, expected = np.unique(parents[parents != NOBODY], return_counts=True)
+    order = np.argsort(low(named))
+    owners, counts = index.counts()
+    assert owners.tolist() == named[order].tolist()
+    assert counts.tolist() == expected[order].tolist()
+    assert index.count(owners).tolist() == counts.tolist()
+    asked = people[rng.integers(0, people.size, 6)]
+    sorted_, loose = index.of(asked), index.of(asked, sort=False)
+    assert loose.owners.tolist() == sorted_.owners.tolist() == asked.tolist()
+    assert loose.offsets.tolist() == sorted_.offsets.tolist()
+    assert (loose.ids.dtype, loose.offsets.dtype) == (np.uint64, np.int64)
+    for begin, end in zip(loose.offsets[:-1], loose.offsets[1:], strict=True):
+        members = loose.ids[begin:end]
+        assert sorted(low(members)) == low(sorted_.ids[begin:end])
+        assert set(members.tolist()) == set(sorted_.ids[begin:end].tolist())
+    world.check()
+
+
+def test_unsorted_members_of_the_largest_bucket():
+    """Without sorting too each member of each owner is there once, for buckets of any size."""
+    world = World()
+    people = world.spawn(3)
+    ids = world.spawn(70_000, Memory(owner=people[np.arange(70_000) % 7 % 2]))
+    world.despawn(ids[::3])
+    index = world.index(Memory.owner)
+    found = index.of(people[[1, 2, 0]], sort=False)
+    counts = index.count(people)
+    assert np.diff(found.offsets).tolist() == [counts[1], 0, counts[0]]
+    for k, owner in ((0, people[1]), (2, people[0])):
+        members = found.ids[found.offsets[k] : found.offsets[k + 1]]
+        assert np.sort(members).tolist() == np.sort(index.ids(owner)).tolist()
+
+
+def test_unsorted_members_of_nobody_in_particular():
+    """No owners give no members; dead ones are an error as ever."""
+    world = World()
+    people = world.spawn(2)
+    world.spawn(Memory(owner=people))
+    index = world.index(Memory.owner)
+    none = index.of([], sort=False)
+    assert (none.owners.size, none.offsets.tolist(), none.ids.size) == (0, [0], 0)
+    world.despawn(people[0])
+    with refused(world, DeadEntityError, int(people[0])):
+        index.of(people, sort=False)
 
 
 def test_only_indexed_references_have_an_index():

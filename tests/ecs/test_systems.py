@@ -399,6 +399,121 @@ def test_world_is_exclusive():
     assert world.query(Asleep).count() == 0
 
 
+def test_beside_the_world():
+    """Events, resources and random numbers come as they come to any system, once a run."""
+    world, plain, *_ = small_world()
+    world.insert(Budget(left=5))
+    seen = []
+
+    @system
+    def judge(
+        w: World, contacts: Events[Contact], budget: Res[Budget], rng: Rng, clock: Res[Clock]
+    ):
+        assert w is world
+        assert budget is world.resource(Budget)
+        assert clock is world.clock
+        assert isinstance(rng, Rng)
+        seen.append((contacts.a.tolist(), rng.uniform([1, 2]).tolist()))
+        w.despawn(w.query(Position, Asleep).ids())
+        w.spawn(1, Count(n=budget.left))
+        w.set(contacts.a, Position(x=contacts.weight * 100))
+
+    world.add_system(judge)
+    world.emit(Contact(a=plain[:2], weight=[1, 2]))
+    world.step(1)
+    world.step(1)
+    assert [contacts for contacts, _ in seen] == [plain[:2].tolist(), []]
+    assert seen[0][1] != seen[1][1]
+    assert world.get(plain[:2], Position.x).tolist() == [100, 200]
+    assert world.query(Count).gather(Count.n).tolist() == [5, 5]
+    assert world.query(Asleep).count() == 0
+
+
+def test_random_numbers_beside_the_world_are_the_systems_own():
+    """The same name, seed and time give the numbers of a system that does not take the World."""
+    found = []
+    for takes_world in (True, False):
+        world = World(seed=5)
+        if takes_world:
+
+            @system(name="draw")
+            def draw(w: World, rng: Rng):
+                found.append(rng.bits([1, 2, 3]).tolist())
+
+        else:
+
+            @system(name="draw")
+            def draw(rng: Rng):
+                found.append(rng.bits([1, 2, 3]).tolist())
+
+        world.add_system(draw)
+        world.step(7)
+    assert found[0] == found[1]
+
+
+def test_a_system_with_events_beside_the_world_runs_alone():
+    """It shares no stage, neither with readers of the same events nor with anything else."""
+    world, *_ = small_world()
+
+    @system
+    def first(contacts: Events[Contact]): ...
+
+    @system
+    def judge(w: World, contacts: Events[Contact]): ...
+
+    @system
+    def last(contacts: Events[Contact]): ...
+
+    world.add_systems(first, judge, last)
+    stages = world.schedule.stages()["update"]
+    assert [[entry.name for entry in stage] for stage in stages] == [["first"], ["judge"], ["last"]]
+    assert "exclusive" in world.schedule.plan()
+
+
+def test_a_missing_resource_beside_the_world():
+    """Is an error before the system has done anything."""
+    world, *_ = small_world()
+
+    @system
+    def judge(w: World, budget: Res[Budget]):
+        w.query(Position).despawn()
+
+    world.add_system(judge)
+    with pytest.raises(ResourceError, match="Budget"):
+        world.step(1)
+    assert world.query(Position).count() == 7
+
+
+BESIDE_WORLD = {
+    "Read": Read[Position],
+    "Write": Write[Position],
+    "optional": Read[Position] | None,
+    "Id": Id,
+    "With": With[Asleep],
+    "Without": Without[Asleep],
+    "AnyOf": AnyOf[Asleep, Hungry],
+    "Rows": Rows[Read[Position]],
+    "ResMut": ResMut[Budget],
+    "Emit": Emit[Contact],
+    "Commands": Commands,
+}
+
+
+@pytest.mark.parametrize("kind", BESIDE_WORLD)
+@pytest.mark.parametrize("world_first", [True, False])
+def test_what_may_not_stand_beside_the_world(kind, world_first):
+    """The World can do all that the other parameters can: the message says what may stay."""
+
+    def overreach(first, second, clock: Res[Clock]): ...
+
+    kinds = (World, BESIDE_WORLD[kind]) if world_first else (BESIDE_WORLD[kind], World)
+    overreach.__annotations__.update(first=kinds[0], second=kinds[1])
+    with pytest.raises(SystemSignatureError) as caught:
+        system(overreach)
+    for word in ("overreach", "World", "Events", "Res", "Rng"):
+        assert word in str(caught.value)
+
+
 def test_a_system_without_parameters():
     """It is simply called once a step."""
     calls = []

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from populace.components import (
@@ -18,6 +19,7 @@ from populace.components import (
 from populace.components.reflection import Reflection
 from populace.ecs import Clock, World
 from populace.ecs.errors import SourceFileError
+from populace.minds import export_minds, import_minds
 from populace.ville import load_ville, read_ville
 
 from .conftest import node, nodes, save, scratch
@@ -95,6 +97,20 @@ def test_somebody_without_memories_is_an_agent_too(tmp_path):
     world = World()
     assert load_ville(world, tmp_path).nodes == [0]
     assert len(world) == 1
+
+
+def test_depth_is_exported(ville, tmp_path):
+    """The depth of thoughts goes into the tables and comes back; observations have none."""
+    world, again = World(), World()
+    load_ville(world, ville)
+    export_minds(world, tmp_path / "tables")
+    import_minds(again, tmp_path / "tables")
+    for each in (world, again):
+        ids = each.query(Memory, Reflection).ids()
+        assert each.get(ids, Memory.kind).tolist() == [MemoryKind.THOUGHT] * 2
+        assert each.get(ids, Reflection.depth).tolist() == [1, 1]
+    depth = pq.read_table(tmp_path / "tables" / "memories.parquet")["depth"]
+    assert depth.to_pylist() == [None, None, 1, None] * 2
 
 
 # -- what is refused ------------------------------------------------------------------------

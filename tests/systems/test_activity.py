@@ -26,6 +26,7 @@ from populace.systems.activity import (
     enter_state,
     next_state,
     pass_transitions,
+    stable_order,
 )
 from populace.systems.daily import daily_life
 from populace.systems.machine import (
@@ -97,28 +98,31 @@ def told(world, reader):
 @settings(max_examples=40)
 @given(
     st.integers(0, 2**32 - 1), st.integers(-days(30), days(30_000)), st.integers(0, days(4)),
-    st.sampled_from(["restless", "calm"]),
+    st.sampled_from(["restless", "calm"]), st.integers(1, 99),
 )  # fmt: skip
-def test_the_kernel_walks_the_machine(compiled, number, start, length, profile):
-    """For any agent, date and span the kernel passes the transitions that the definition says."""
+def test_the_kernel_walks_the_machine(compiled, number, start, length, profile, room):
+    """For any agent, date and span the kernel passes the transitions that the definition says,
+    whatever room for them it is given at a time."""
     made, seed = machine(), 3
     definition = {"restless": RESTLESS, "calm": CALM}[profile]
     column = [np.array([x]) for x in (np.uint32(number), np.uint8(made.profile(profile)))]
     state, since, ends = (np.array([x]) for x in (np.uint8(0), start, start))
-    out = (np.empty(2_000, np.int64), np.empty(2_000, np.uint8), np.empty(2_000, np.uint8),
-           np.empty(2_000, np.int64))  # fmt: skip
     kernel = pass_transitions if compiled else pass_transitions.py_func
-    n = kernel(
-        np.uint64(stream_of(seed, "activity")), start + length, *column,
-        made.times, made.shortest, made.spread, made.rule, made.cumulative,
-        state, since, ends, *out,
-    )  # fmt: skip
+    done, changes = 0, []
+    while not done:
+        out = [np.empty(room, dtype) for dtype in (np.int64, np.uint8, np.uint8, np.int64)]
+        done, n = kernel(
+            done, np.uint64(stream_of(seed, "activity")), start + length, *column,
+            made.times, made.shortest, made.spread, made.rule, made.cumulative,
+            state, since, ends, *out,
+        )  # fmt: skip
+        changes += zip(*(part[:n].tolist() for part in out[1:]), strict=True)
     want = naive.path(definition, made.states, seed, number, "a", start, start + length)
     assert made.states[state[0]] == want[0]
     assert since[0] == (start if want[1] is None else want[1])
     assert ends[0] == want[2]
-    before, after = ([made.states[code] for code in column[:n]] for column in out[1:3])
-    assert list(zip(out[3][:n].tolist(), before, after, strict=True)) == want[3]
+    names = [(time, made.states[before], made.states[after]) for before, after, time in changes]
+    assert names == want[3]
 
 
 @given(
@@ -307,6 +311,13 @@ def test_events_tell_the_path():
         assert state[number] == before != after
         state[number] = after
     assert list(state.values()) == columns(world, agents)[0]
+
+
+@given(st.lists(st.sampled_from([0, 1, 2, -5, days(9), 2**61, -(2**61)]), max_size=40))
+def test_events_are_put_in_their_order(times):
+    """Whether times lie close or far apart, the order is the stable one."""
+    column = np.array(times, np.int64)
+    assert stable_order(column).tolist() == np.argsort(column, kind="stable").tolist()
 
 
 def test_a_world_without_agents_costs_nothing():

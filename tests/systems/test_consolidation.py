@@ -589,6 +589,15 @@ def test_texts_are_led_by_their_first(plain, drawn):
             assert lead[low + at] == low + (part.index(x) if x[0] else at)
 
 
+def test_kinds_are_told_apart_where_their_slots_collide():
+    """A thousand texts, each in three kinds and twice: every second one is led by its first."""
+    text = np.tile(np.repeat(np.arange(1, 1_001, dtype=np.uint32), 3), 2)
+    kind = np.tile(np.arange(3, dtype=np.uint8), 2_000)
+    lead = np.empty(6_000, np.int64)
+    lead_by_text(segments([6_000]), kind, text, np.empty(16_384, np.int64), lead)
+    assert (lead == np.tile(np.arange(3_000), 2)).all()
+
+
 @pytest.mark.parametrize("plain", FORMS)
 @settings(max_examples=40)
 @given(

@@ -336,6 +336,9 @@ def test_late_news_counts_at_the_beginning_of_the_leg():
     steer(world, ids, 0, 2, NOW - hours(1))
     assert world.get(ids, Motion.since).tolist() == [NOW]
     assert where(world, ids, NOW + seconds(1)) == [(10.0, 12.0)]
+    go_to(world, ids, 10, 90, 1.0, NOW - days(1))
+    assert world.get(ids, Motion.since).tolist() == [NOW]
+    assert world.get(ids, Motion.until).tolist() == [NOW + seconds(80)]
 
 
 def motions(n, vx):

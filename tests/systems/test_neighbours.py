@@ -172,6 +172,14 @@ def test_nobody_and_one():
         assert distances.tolist() == [[np.inf, np.inf]] * n
 
 
+@pytest.mark.parametrize("n", range(20, 60, 3))
+def test_a_search_right_round_the_world_visits_nobody_twice(n):
+    """One alone on the far side of a torus, of any number of columns, finds the crowd once."""
+    x, y = (np.random.default_rng(n).random((2, n)) * 3).astype("f4")
+    x[0], y[0] = 50.0, 50.0
+    check_nearest((x, y, 100.0, 100.0, True), 5, np.inf)
+
+
 def test_few_points_in_a_vast_world():
     """A fine radius in 1,000 km takes no grid of 10^11 cells."""
     random = np.random.default_rng(2)
@@ -181,6 +189,8 @@ def test_few_points_in_a_vast_world():
         check_pairs((x, y, 1e6, 1e6, wrapping), 1.0)
         check_nearest((x, y, 1e6, 1e6, wrapping), 2, np.inf)
         check_nearest((x, np.minimum(y, 1), 1e6, 1.0, wrapping), 2, np.inf)
+        cells = grid.Grid(x, y, (np.float32(1e6), np.float32(1e6), wrapping), 1.0)
+        assert cells.n_columns == cells.rows.size - 1 == 600
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,13 @@ def test_patterns_and_pools_do_not_mix():
         assert pool.decode(np.concatenate(said)) == [f"{a} sees {b}", f"{a} hears {b}"]
 
 
+def test_no_two_pairs_share_a_sentence():
+    """Not even where the codes are many: 300 by 300 texts."""
+    pool = TextPool(["", *(f"t{i}" for i in range(1, 300))])
+    first, second = (part.ravel() for part in np.indices((300, 300)))
+    assert np.unique(phrases(pool, "{}, {}", first, second)).size == 90_000
+
+
 def test_a_pool_that_is_gone_takes_its_phrases_along():
     """Nothing is kept alive."""
     pool = TextPool(["", "a"])

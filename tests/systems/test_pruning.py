@@ -310,6 +310,16 @@ def test_what_is_forgotten_is_counted():
     assert sum(total.values()) == len(gone(world, ids))
 
 
+def test_telemetry_counts_too():
+    """By reason and in all, whether or not anybody reads the events."""
+    world, ids = world_of(society(), Pruning(theta_old=0.3), systems=[forget])
+    for _ in range(3):
+        world.step(days(1))
+    counts = world.telemetry.counts
+    assert counts.keys() == {"forgotten, weak", "forgotten, old"}
+    assert sum(counts.values()) == len(gone(world, ids))
+
+
 def test_a_reason_without_memories_is_not_told():
     """One event for each reason that there is, and none where nothing is forgotten."""
     world, _, reader = forgetting([worth(0.01, days(2))] * 3)

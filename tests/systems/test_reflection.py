@@ -301,6 +301,18 @@ def test_focal_points_are_the_most_important_texts(plain, drawn, after, length, 
         assert got == [m["sequence"] for m in want]
 
 
+def test_a_text_that_moves_up_pushes_nothing_out():
+    """Found again with more importance, the second text becomes the first, and all three stay."""
+    texts, importance = [1, 2, 2, 3], [0.3, 0.2, 0.5, 0.1]
+    out = np.empty((1, 3), np.int64)
+    focal_points(
+        np.array([0, 4]), np.array([0]), np.array([9]), np.array([1, 2, 3, 4]),
+        np.zeros(4, np.uint8), np.array(texts, np.uint32), np.array(importance, np.float32),
+        np.arange(4, dtype=np.uint32), out,
+    )  # fmt: skip
+    assert out.tolist() == [[2, 0, 3]]
+
+
 @pytest.mark.parametrize("plain", FORMS)
 @pytest.mark.parametrize("meaning", [False, True])
 @settings(max_examples=25)
@@ -317,8 +329,8 @@ def test_the_best_memories_come_to_mind(plain, meaning, drawn, hour, m, shuffle)
     ends = np.cumsum([len(each) for each in spoken])
     starts, said = ends - [len(each) for each in spoken], np.array([*chain(*spoken)], np.int32)
     vectors = np.zeros((len(flat), 2 if meaning else 0), np.float32)
-    if meaning:
-        vectors[:, 0], vectors[:, 1] = c["text"], c["kind"]
+    if meaning:  # the last two texts have none
+        vectors[:, 0], vectors[:, 1] = c["text"] % 4, c["kind"] * (c["text"] < 4)
     for place, memory in enumerate(flat):
         memory["vector"] = vectors[place].tolist()
 
@@ -459,6 +471,17 @@ def test_what_comes_to_mind_counts_as_recalled():
     assert recalled.time.tolist() == [NOW + minutes(3)] * len(recalled)
     assert 2 <= len(recalled) == len(set(recalled.memory.tolist())) <= 4
     assert (np.diff(world.get(recalled.memory, Memory.sequence).astype(int)) > 0).all()
+
+
+def test_the_same_memory_comes_to_mind_again_and_again():
+    """It is recalled by each reflection, at the time of each."""
+    world, agents = society(threshold=1.0, focal_points=1, memories=1)
+    reader = world.events(Recalled)
+    see(world, agents, (0, 1, 1.0), (0, 2, 1.0, ""))
+    world.step(hours(1))
+    recalled = reader.read()
+    assert recalled.time.tolist() == [NOW + minutes(1), NOW + minutes(2)]
+    assert world.get(recalled.memory, Memory.sequence).tolist() == [0, 0]
 
 
 def test_the_dead_do_not_reflect():

@@ -422,6 +422,25 @@ def test_a_skipped_sweep_loses_nothing():
     assert one == other
 
 
+def test_a_refresh_brings_strengths_up_to_now():
+    """Time that passed outside of steps, and recalls by hand, show after `world.refresh()`."""
+    world, ids = world_of(many_rows(20), systems=[refresh_strength])
+    world.clock.now += days(2)
+    world.set(ids[:5], Trace(accessed=world.clock.now))
+    world.refresh()
+    assert bits(world.get(ids, Strength.value)) == bits(strengths_of(world, ids))
+
+
+def test_a_budget_delays_the_cache_and_nothing_else():
+    """In a world with no time to sweep, strengths are right whenever they are asked for."""
+    world, ids = world_of(many_rows(20), systems=[refresh_strength])
+    world.set_budget(1e-9)
+    for _ in range(7):
+        world.step(days(1))
+    assert world.telemetry.sweeps_every > 1
+    assert bits(strengths_of(world, ids)) == bits(swept(many_rows(20), now=NOW + days(7)))
+
+
 def test_an_empty_world_is_swept():
     """No memories, no crash; agents alone have no strength."""
     world, _ = world_of([], systems=[refresh_strength], debug=True)
