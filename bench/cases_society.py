@@ -7,20 +7,29 @@ from functools import partial
 import numpy as np
 from numba import njit
 
-from populace import World, days
-from populace.components import Contact, Persona
+from populace import World, days, hours
+from populace.components import Contact, Memory, Observed, Persona, Stream, Trace
+from populace.components.emotion import Emotion, Mood
+from populace.components.energy import SocialEnergy
 from populace.components.tie import Tie, TieState, TieStrength
+from populace.systems import Forgotten, Room
 from populace.systems.curves import exp2_f4
+from populace.systems.society import add_laws
 from populace.systems.ties import Ties, apply_contacts, refresh_ties, tie_strengths
 
 from . import bare
-from .cases_minds import moved
-from .harness import FULL, Contest, Run, case, ratio
+from .cases_minds import DAY_S, FORGET_BYTES, MEMORIES, moved
+from .cases_minds import SWEEP_BYTES as SWEEP_BYTES_MEMORY
+from .harness import FULL, Contest, Run, case, ratio, us
 
 NOW = days(20_000)
 TIES = 10  # of each agent
 SWEEP_BYTES = 16  # weight and last contact read, strength written
 CONTACTS = 100_000
+OUTER = (
+    "change_activity", "follow_routine", "meet", "perceive", "reflect", "consolidate",
+    "remember_contacts",
+)  # fmt: skip
 HALF_LIFE_S, SATURATION = 14 * 86_400.0, 5.0
 
 
@@ -142,3 +151,73 @@ def contacts_100k(n: int) -> Contest:
 
     subject = Run(populace, partial(village.emit, place, time))
     return Contest({"apply + sweep": subject}, Run(by_hand), verify, rows=CONTACTS)
+
+
+@case("tick", target=us(50_000), sizes=(10_000,), unit="agent", bytes_each=300_000, rounds=15)
+def tick_of_a_society(n: int) -> Contest:
+    """A step of n agents with 1,000 memories and 10 ties each: n contacts (ties, energy, emotion),
+    n memories formed, n forgotten, every sweep; bound: a memcpy that moves the bytes of the sweep
+    of memories, and those of the search for weak ones."""
+    memories = n * MEMORIES
+    world = World(seed=1)
+    add_laws(world, Room(capacity=2 * MEMORIES), without=OUTER)
+    world.clock.now = NOW
+    agents = world.spawn(
+        n, Persona(number=np.arange(n)), Stream(formed=MEMORIES), SocialEnergy, Emotion, Mood
+    )
+    draw = np.random.default_rng(1)
+    created = NOW - draw.integers(days(2), days(29), memories)
+    world.spawn(
+        memories,
+        Memory(
+            owner=np.repeat(agents, MEMORIES),
+            sequence=np.tile(np.arange(MEMORIES), n),
+            created=created,
+        ),
+        Trace(
+            importance=draw.integers(2, 10, memories) / 10, stability=60 * DAY_S, accessed=created
+        ),
+    )
+    place = np.repeat(np.arange(n), TIES)
+    partner = (place + 1 + np.tile(np.arange(TIES), n)) % n
+    world.spawn(
+        n * TIES,
+        Tie(source=agents[place], target=agents[partner]),
+        TieState(weight=3, last=NOW, contacts=3),
+    )
+    told = world.events(Forgotten)
+
+    def happen() -> None:
+        """What the step will find: contacts, observations, and memories about to be too weak."""
+        told.read()
+        now = world.clock.now
+        met = draw.choice(n * TIES, n, replace=False)
+        world.emit(
+            Contact(
+                source=agents[place[met]],
+                target=agents[partner[met]],
+                time=np.sort(now + draw.integers(0, hours(1), n)),
+            )
+        )
+        world.emit(
+            Observed(
+                owner=draw.permutation(agents),
+                time=np.sort(now + draw.integers(0, hours(1), n)),
+                importance=draw.integers(2, 10, n) / 10,
+                text=draw.choice(["saw Bo", "the kettle is idle", "had lunch"], n).tolist(),
+            )
+        )
+        ids = world.query(Memory).ids()
+        picked = draw.choice(ids.size, n, replace=False)
+        world.set(ids[picked], Trace(importance=0.001), Memory(created=NOW - days(2)))
+
+    def verify() -> None:
+        happen()
+        before = world.query(Memory).count()
+        world.step(hours(1))
+        assert told.read().count.sum() == n
+        assert world.query(Memory).count() == before
+
+    subject = Run(partial(world.step, hours(1)), happen)
+    bytes_moved = (SWEEP_BYTES_MEMORY + FORGET_BYTES) * memories
+    return Contest({"tick": subject}, moved(bytes_moved), verify)

@@ -228,7 +228,7 @@ def test_counts_and_unsorted_members_after_any_history(seed):
         act = rng.integers(0, 5)
         if act < 2:
             n = int(rng.integers(0, 30))
-            owners = np.append(people, NOBODY)[rng.integers(0, people.size + 1, n)]
+            owners = np.append(people, np.uint64(NOBODY))[rng.integers(0, people.size + 1, n)]
             world.spawn(n, Child(parent=owners), *([Asleep] if act else []))
         elif act == 2:
             world.set(some, Child(parent=people[rng.integers(0, people.size, some.size)]))
