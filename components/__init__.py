@@ -4,30 +4,86 @@ What changes together stays together. A time is `int64` simulated µs since 1970
 says so, and exports make it a timestamp), a duration is in seconds.
 """
 
+from .activity import Activity, ActivityChanged
 from .biography import Biography, Survey
+from .consolidation import Reviewed
 from .contact import Contact, Met
+from .emotion import OCC, Appraisal, Emotion, EmotionNow, Mood, MoodNow, Temperament
+from .energy import EnergyNow, SocialEnergy
+from .knowledge import (
+    NO_SOURCE,
+    Confidence,
+    Knowledge,
+    KnowledgeForgotten,
+    KnowledgeState,
+    LearningRate,
+    Provenance,
+    Taught,
+    Topic,
+)
+from .lineage import NO_PARENT, Census, Lineage
 from .memory import NEVER, Memory, MemoryKind, Pinned, Statement
 from .observation import Observed, Recalled
 from .persona import Persona, Stream
+from .place import Haunts, Place, Whereabouts
+from .reflection import Evidence, Reflection, Unreflected
+from .space import Motion, Position, Space
+from .tie import Tie, TieState, TieStrength
 from .trace import LONGEST_HALF_LIFE_S, Capacity, Retentiveness, Strength, Trace
 
 __all__ = [
-    "LONGEST_HALF_LIFE_S",
-    "NEVER",
+    "Activity",
+    "ActivityChanged",
+    "Appraisal",
     "Biography",
     "Capacity",
+    "Census",
+    "Confidence",
     "Contact",
+    "Emotion",
+    "EmotionNow",
+    "EnergyNow",
+    "Evidence",
+    "Haunts",
+    "Knowledge",
+    "KnowledgeForgotten",
+    "KnowledgeState",
+    "LONGEST_HALF_LIFE_S",
+    "LearningRate",
+    "Lineage",
     "Memory",
     "MemoryKind",
     "Met",
+    "Mood",
+    "MoodNow",
+    "Motion",
+    "NEVER",
+    "NO_PARENT",
+    "NO_SOURCE",
+    "OCC",
     "Observed",
     "Persona",
     "Pinned",
+    "Place",
+    "Position",
+    "Provenance",
     "Recalled",
+    "Reflection",
     "Retentiveness",
+    "Reviewed",
+    "SocialEnergy",
+    "Space",
     "Statement",
-    "Strength",
     "Stream",
+    "Strength",
     "Survey",
+    "Taught",
+    "Temperament",
+    "Tie",
+    "TieState",
+    "TieStrength",
+    "Topic",
     "Trace",
+    "Unreflected",
+    "Whereabouts",
 ]

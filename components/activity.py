@@ -25,7 +25,7 @@ class Activity:
 class ActivityChanged:
     """An agent passed from one state to another. They come in the order of (time, number)."""
 
-    agent: Entity
+    agent: Entity = field(doc="whose activity it is")
     before: u1 = field(doc="code of the state that ended")
     after: u1 = field(doc="code of the state that began")
     time: i8 = field(unit="us since 1970", doc="when, in simulated time")

@@ -26,8 +26,8 @@ class Met:
     A tie that does not exist is `NOBODY`, with strength 0. Strengths are those just after it.
     """
 
-    source: Entity
-    target: Entity
+    source: Entity = field(doc="who turned to the other")
+    target: Entity = field(doc="to whom")
     time: i8 = field(unit="us since 1970", doc="when, in simulated time")
     outcome: f4 = field(default=0.0, range=(-1, 1), unit="1", doc="how it went")
     place: Text = field(default="", doc="where")

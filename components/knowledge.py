@@ -87,9 +87,9 @@ class Taught:
     """One agent told another something. They come in the order of time; those of one contact by
     the number of the topic, what the source told first."""
 
-    learner: Entity
-    topic: Entity
-    teacher: Entity
+    learner: Entity = field(doc="who was told")
+    topic: Entity = field(doc="what")
+    teacher: Entity = field(doc="by whom")
     time: i8 = field(unit="us since 1970", doc="when, in simulated time")
     confidence: f4 = field(range=(0, 1), unit="1", doc="of the learner, just after it")
     first: b1 = field(doc="the learner did not know it before, or no longer")

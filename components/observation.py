@@ -22,5 +22,5 @@ class Observed:
 class Recalled:
     """A memory was recalled, or what it tells was seen again."""
 
-    memory: Entity
+    memory: Entity = field(doc="what was recalled")
     time: i8 = field(unit="us since 1970", doc="when, in simulated time")

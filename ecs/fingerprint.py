@@ -18,7 +18,8 @@ import dis
 import enum
 import hashlib
 import types as pytypes
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numba
@@ -95,22 +96,25 @@ def _options(function: Any) -> dict[str, Any]:
     return {**function.targetoptions, "locals": dict(function.locals)}
 
 
-def _paths(code: pytypes.CodeType) -> Iterator[tuple[str, ...]]:
+@cache
+def _paths(code: pytypes.CodeType) -> tuple[tuple[str, ...], ...]:
     """Dotted names that the code reads from outside, as tuples: ("np", "pi"), ("rate",)."""
     local = set(code.co_cellvars)
+    found: list[tuple[str, ...]] = []
     path: tuple[str, ...] = ()
     for step in dis.get_instructions(code):
         if path and step.opname in _ATTRIBUTE_LOADS:
             path += (str(step.argval),)
             continue
         if path:
-            yield path
+            found.append(path)
         outside = step.opname in _GLOBAL_LOADS and step.argval not in local
         path = (str(step.argval),) if outside else ()
     for constant in code.co_consts:
         if isinstance(constant, pytypes.CodeType):
             inner = {*code.co_varnames, *code.co_cellvars}
-            yield from (p for p in _paths(constant) if p[0] not in inner)
+            found += (p for p in _paths(constant) if p[0] not in inner)
+    return tuple(dict.fromkeys(found))
 
 
 def _resolve(function: Any, path: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
@@ -151,6 +155,7 @@ def _of_dispatcher(function: Any, seen: dict[int, int]) -> str:
     return f"function({'; '.join(parts)})"
 
 
+@cache
 def _of_code(code: pytypes.CodeType) -> str:
     constants = [
         _of_code(constant) if isinstance(constant, pytypes.CodeType) else repr(constant)

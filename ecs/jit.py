@@ -60,7 +60,7 @@ class _Locator:
         return ""
 
 
-class _Files(CompileResultCacheImpl):  # type: ignore[misc]  # numba has no types
+class _Files(CompileResultCacheImpl):
     """How a compiled function is stored, under a name made of its stamp."""
 
     def __init__(self, function: Any, stamp: str) -> None:
@@ -70,7 +70,7 @@ class _Files(CompileResultCacheImpl):  # type: ignore[misc]  # numba has no type
         self._filename_base = f"{function.__name__[:40]}_{digest}"
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class _Cache(FunctionCache):
     """numba's cache of one function."""
 
     def __init__(self, function: Any, stamp: str) -> None:

@@ -33,9 +33,8 @@ def setting(
     return dataclasses.field(default=default, metadata=about)
 
 
-@dataclass_transform(
-    frozen_default=True, kw_only_default=True, field_specifiers=(setting, dataclasses.field)
-)
+# Without field_specifiers: to a checker, whatever is assigned is the default.
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 def settings(cls: type[T]) -> type[T]:
     """Make a class of `setting(...)`s a frozen dataclass that checks what it is given.
 

@@ -1,53 +1,164 @@
-"""What happens: one file per law, its kernel beside it. Laws depend on simulated time alone."""
+"""What happens: one file per law, its kernels beside it. Laws depend on simulated time alone.
+
+`society.add_laws` gives a world all of them; docs/laws.md tells what each does.
+"""
 
 from .activation import BaseLevel, base_level
+from .activity import change_activity, enter_state
+from .affect import Emotions
+from .appraisal import VECTORS
 from .archiving import Archiving, Inactive, find_inactive
-from .attention import (
-    AWAKE,
-    DAY,
-    Span,
-    attention,
-    memories_formed,
-    moments,
-    waking_times,
-)
+from .attention import AWAKE, DAY, Span, attention, memories_formed, moments, waking_times
 from .capacity import Room, make_room
+from .colocation import Colocation, meet
+from .consolidation import Consolidated, Consolidation, Merged, consolidate, consolidation
+from .daily import daily_life
+from .emotion import feel
+from .encounters import Encounters, remember_contacts
+from .energy import Energy, refresh_energy, spend_energy, willing
 from .exponential import exponential
+from .feelings import feelings_of, refresh_emotions, refresh_tempered_emotions
 from .formation import form_memories, remember
+from .heredity import Heredity, births
+from .kinship import Siblings, ancestors, descendants, kinship, siblings
+from .knowledge import (
+    Learning,
+    confidences,
+    forget_knowledge,
+    learn,
+    refresh_confidence,
+    rehearse,
+    share_knowing,
+)
+from .machine import WEEKEND, WORKDAYS, StateMachine, lasting, state_machine, until, when
+from .movement import go_to, place, positions_at, refresh_positions, standing, steer
+from .neighbours import nearest, neighbours, pairs_within
+from .perception import Perception, perceive
 from .power import Power
 from .pruning import Forgotten, Pruning, Reason, forget
+from .reflection import Reflected, Reflecting, reflect, reflection
 from .reinforcement import Reinforcement, reinforce
 from .retention import Retention, parameterised_law, retention_law
+from .routine import Routine, Walking, follow_routine, settle
+from .scoring import SMALLVILLE, RecallScore, Scores, recall_scores
+from .society import SETTINGS, SYSTEMS, add_laws
 from .strength import refresh_strength, strengths_of
+from .telling import pass_on
+from .temperament import octant, temperament
+from .ties import Ties, apply_contacts, refresh_ties, tie_strengths
+from .topics import find_topics, intern_topics
+from .writing import Insight, Occasion, Writer, template_writer
 
 __all__ = [
     "AWAKE",
-    "DAY",
     "Archiving",
     "BaseLevel",
+    "Colocation",
+    "Consolidated",
+    "Consolidation",
+    "DAY",
+    "Emotions",
+    "Encounters",
+    "Energy",
     "Forgotten",
+    "Heredity",
     "Inactive",
+    "Insight",
+    "Learning",
+    "Merged",
+    "Occasion",
+    "Perception",
     "Power",
     "Pruning",
     "Reason",
+    "RecallScore",
+    "Reflected",
+    "Reflecting",
     "Reinforcement",
     "Retention",
     "Room",
+    "Routine",
+    "SETTINGS",
+    "SMALLVILLE",
+    "SYSTEMS",
+    "Scores",
+    "Siblings",
     "Span",
+    "StateMachine",
+    "Ties",
+    "VECTORS",
+    "WEEKEND",
+    "WORKDAYS",
+    "Walking",
+    "Writer",
+    "add_laws",
+    "ancestors",
+    "apply_contacts",
     "attention",
     "base_level",
+    "births",
+    "change_activity",
+    "confidences",
+    "consolidate",
+    "consolidation",
+    "daily_life",
+    "descendants",
+    "enter_state",
     "exponential",
+    "feel",
+    "feelings_of",
     "find_inactive",
+    "find_topics",
+    "follow_routine",
     "forget",
+    "forget_knowledge",
     "form_memories",
+    "go_to",
+    "intern_topics",
+    "kinship",
+    "lasting",
+    "learn",
     "make_room",
+    "meet",
     "memories_formed",
     "moments",
+    "nearest",
+    "neighbours",
+    "octant",
+    "pairs_within",
     "parameterised_law",
+    "pass_on",
+    "perceive",
+    "place",
+    "positions_at",
+    "recall_scores",
+    "reflect",
+    "reflection",
+    "refresh_confidence",
+    "refresh_emotions",
+    "refresh_energy",
+    "refresh_positions",
     "refresh_strength",
+    "refresh_tempered_emotions",
+    "refresh_ties",
+    "rehearse",
     "reinforce",
     "remember",
+    "remember_contacts",
     "retention_law",
+    "settle",
+    "share_knowing",
+    "siblings",
+    "spend_energy",
+    "standing",
+    "state_machine",
+    "steer",
     "strengths_of",
+    "temperament",
+    "template_writer",
+    "tie_strengths",
+    "until",
     "waking_times",
+    "when",
+    "willing",
 ]

@@ -53,4 +53,5 @@ def activation(law: BaseLevel) -> Law:
         small = exp2_f4(-abs(odds))
         return (small if odds > f4(0) else f4(1)) / (f4(1) + small)
 
-    return activation_law
+    made: Law = activation_law
+    return made

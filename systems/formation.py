@@ -54,7 +54,7 @@ def remember(world: World, observed: Any) -> tuple[Ids, npt.NDArray[np.int64]]:
             accessed=time,
         ),
     )
-    world.set(owners, Stream(formed=formed + counts))  # type: ignore[arg-type]  # a column
+    world.set(owners, Stream(formed=formed + counts))
     return ids, order
 
 

@@ -32,4 +32,5 @@ def power(law: Power) -> Law:
     def power_law(elapsed: Any, age: Any, stability: Any, accesses: Any) -> Any:
         return exp2_f4(-decay * log2_f4(f4(1) + factor * (elapsed / stability)))
 
-    return power_law
+    made: Law = power_law
+    return made

@@ -9,7 +9,7 @@ query's vector, the overlap of words (`words`), or, without a query, the same fo
 Arrays in, arrays out: who the candidates are is decided before.
 Invariants: a candidate's score depends on the set of candidates alone, not on their order; recency
 falls with the time since the last access; equal scores are ranked by sequence, older first.
-Cost: 15 ns a candidate, and 10 for finding the best thirty; a cosine of 256 dimensions 70 ns.
+Cost: 15 ns a candidate, and 10 for finding the best thirty; a cosine of 256 dimensions 60 ns.
 Source: Park et al. 2023 (arXiv 2304.03442). Its code scores the rank of a memory in place of its
 age, from the wrong end, so that the oldest is the most recent.
 """
@@ -235,8 +235,8 @@ def best_places(score_n: Any, sequence_n: Any, out_k: Any) -> None:
         out_k[size] = worst
 
 
-# Lanes, since LLVM does not vectorise a sum that must keep its order: 60 ns a row of 256 in place
-# of 500. A fastmath sum takes 20, but differs from machine to machine.
+# Lanes, since LLVM does not vectorise a sum that must keep its order: 56 ns a row of 256 in place
+# of 125. With fastmath 10, but then the bits are those of the machine's vector width.
 @jit
 def cosines_to(query_d: Any, vector_nd: Any, out_n: Any) -> None:
     """out_n <- the cosine of query_d to each row; 0 where either is zero. O(n d).

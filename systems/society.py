@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 from populace.components.space import Space
-from populace.ecs import System, World
+from populace.ecs import World
 from populace.ecs.errors import ScheduleError
 
 from .activity import change_activity
@@ -49,7 +49,7 @@ from .strength import refresh_strength
 from .telling import pass_on
 from .ties import Ties, apply_contacts, refresh_ties
 
-SYSTEMS: tuple[System, ...] = (
+SYSTEMS: tuple[Any, ...] = (
     change_activity,
     follow_routine,
     meet,

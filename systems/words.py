@@ -6,7 +6,7 @@ count.
 
 Invariants: a word's number never changes; an overlap does not depend on the numbers. A `WordIndex`
 is a cache of its pool's strings: nothing of it is saved.
-Cost: 3 µs for each distinct string, once; then 15 ns an overlap.
+Cost: 3 to 7 µs for each distinct string, once; then 15 ns an overlap.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class WordIndex:
         return self.start_c, self.end_c, self.words_w
 
     def learn(self, pool: TextPool, codes: Any) -> None:
-        """Look up the words of these codes. Cost: 3 µs for each one not seen before."""
+        """Look up the words of these codes. Cost: 3 to 7 µs for each one not seen before."""
         codes = np.asarray(codes)
         if not codes.size:
             return

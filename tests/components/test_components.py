@@ -1,5 +1,8 @@
 """The data of a mind: what its fields allow, and what follows an agent into its end."""
 
+import importlib
+import pkgutil
+
 import numpy as np
 import pytest
 
@@ -10,7 +13,6 @@ from populace.components import (
     Memory,
     MemoryKind,
     Persona,
-    Pinned,
     Statement,
     Stream,
     Strength,
@@ -20,13 +22,32 @@ from populace.components import (
 from populace.ecs import World, schema
 from populace.ecs.errors import ColumnValueError, MissingFieldError, RequiredComponentError
 
-EVERY = [Biography, Memory, Persona, Pinned, Statement, Strength, Stream, Survey, Trace]
+EVERY = [
+    c for name in components.__all__ if hasattr(c := getattr(components, name), "__populace__")
+]
+DERIVED = {
+    "Confidence.value",
+    "EmotionNow.arousal",
+    "EmotionNow.dominance",
+    "EmotionNow.pleasure",
+    "EnergyNow.level",
+    "MoodNow.arousal",
+    "MoodNow.dominance",
+    "MoodNow.pleasure",
+    "Position.x",
+    "Position.y",
+    "Strength.value",
+    "TieStrength.value",
+}
 
 
 def test_the_package_names_every_component():
-    """`__all__` holds the components, and nothing is a component without being in it."""
-    named = [getattr(components, name) for name in components.__all__]
-    assert [c for c in named if hasattr(c, "__populace__")] == EVERY
+    """Nothing in a file of the package is a component or event without being in `__all__`."""
+    made = set()
+    for module in pkgutil.iter_modules(components.__path__):
+        names = vars(importlib.import_module(f"populace.components.{module.name}"))
+        made |= {value for value in names.values() if hasattr(value, "__populace__")}
+    assert made == set(EVERY)
 
 
 def test_every_component_says_what_it_is():
@@ -37,11 +58,17 @@ def test_every_component_says_what_it_is():
         assert [field.name for field in fields if not field.doc] == []
 
 
-def test_strength_is_the_only_derived_field():
+def test_which_fields_are_caches():
     """All else is state that a snapshot holds; last access is (a published system lost it)."""
-    derived = [str(f) for component in EVERY for f in schema(component).fields if f.derived]
-    assert derived == ["Strength.value"]
+    derived = {str(f) for component in EVERY for f in schema(component).fields if f.derived}
+    assert derived == DERIVED
     assert Trace.accessed in schema(Trace).persisted
+
+
+def test_caches_stand_apart_from_state():
+    """No component mixes derived and persisted fields: what changes together stays together."""
+    for component in EVERY:
+        assert len({field.derived for field in schema(component).fields}) <= 1
 
 
 @pytest.mark.parametrize(

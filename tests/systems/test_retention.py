@@ -274,8 +274,7 @@ def test_a_memory_of_the_future_counts_as_one_of_now(law):
     assert bits(swept([later], law)) == bits(swept([new], law))
 
 
-@EVERY_LAW
-@given(one_row(days(36_500)))
+@given(st.sampled_from(LAWS), one_row(days(36_500)))
 def test_retrievability_never_falls_below_its_floor(law, row):
     """With floor 0.3 a memory keeps three tenths of its importance for ever."""
     assert swept([row], law, floor=0.3)[0] >= np.float32(row.importance) * np.float32(0.3)
@@ -295,8 +294,7 @@ def test_seconds_are_seconds():
 # -- what makes a memory stronger or weaker -------------------------------------------------
 
 
-@EVERY_LAW
-@given(one_row(days(3_650)), f4s(1, 1e8))
+@given(st.sampled_from(LAWS), one_row(days(3_650)), f4s(1, 1e8))
 def test_strength_only_falls_between_accesses(law, row, stability):
     """A thousandth of a stability later, and of its age, a memory is never stronger."""
     row = row.but(stability=stability)
@@ -313,8 +311,7 @@ def test_stability_slows_forgetting(law, row, stability, factor):
     assert swept([longer], law)[0] >= swept([shorter], law)[0]
 
 
-@EVERY_LAW
-@given(one_row(days(3_650)), st.integers(1, 2**30 - 1), st.integers(2, 4))
+@given(st.sampled_from(LAWS), one_row(days(3_650)), st.integers(1, 2**30 - 1), st.integers(2, 4))
 def test_accesses_never_weaken(law, row, accesses, factor):
     """What was accessed more often, and is otherwise the same, is never weaker."""
     seldom, often = row.but(accesses=accesses), row.but(accesses=accesses * factor)
@@ -328,8 +325,7 @@ def test_accesses_strengthen_under_activation():
     assert twice / once == pytest.approx(2**2.5, rel=1e-5)
 
 
-@EVERY_LAW
-@given(one_row(), f4s(0, 1))
+@given(st.sampled_from(LAWS), one_row(), f4s(0, 1))
 def test_importance_is_a_factor(law, row, importance):
     """Strength over importance is R, whatever the importance."""
     got, whole = swept([row.but(importance=importance), row.but(importance=1.0)], law)
@@ -359,8 +355,7 @@ def test_a_strength_does_not_depend_on_its_table(law):
     assert len(set(bits(swept([row.but(table=table) for table in range(8)], law)))) == 1
 
 
-@EVERY_LAW
-@given(some_rows(12))
+@given(st.sampled_from(LAWS), some_rows(12))
 def test_strengths_of_is_what_the_sweep_fills_in(law, rows):
     """The two agree bit for bit at the same time, for ids in any order and more than once."""
     world, ids = world_of(rows, Retention(law=law, floor=0.01), systems=[refresh_strength])
