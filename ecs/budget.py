@@ -5,10 +5,10 @@ budget, each sweep that can be spared is made at every second, fourth, ... time 
 often as keeps the mean step within it.
 
 Invariant: no result depends on the budget, which the wall clock rules; only how old a derived
-column is when somebody outside looks at it. So a sweep is made whenever a system runs that reads or
-writes what it fills, and one is never spared that stands after such a system, or that need not be
-due when such a system is. A system that takes the World, a condition (`run_if`) and an observer do
-not say what they read: they must not read derived fields.
+column is when somebody outside looks at it. So a sweep is made whenever a system runs that reads
+what it fills, and one is never spared that stands after such a system, that need not be due when
+such a system is, or where another system writes what it fills too. A system that takes the World,
+a condition (`run_if`) and an observer do not say what they read: they must not read derived fields.
 
 Cost: a look at the plan each step, about 0.5 µs a system; nothing without a budget.
 """
@@ -39,22 +39,23 @@ def filled_by(system: System) -> frozenset[type]:
 
 
 def can_be_spared(sweep: Entry, plan: list[Entry]) -> bool:
-    """Whether every system that touches what a sweep fills finds it made: it comes later in the
-    plan, and is never due without the sweep."""
+    """Whether no other system writes what a sweep fills, and every one that reads it finds it made:
+    it comes later in the plan, and is never due without the sweep."""
     if not sweep.fills or sweep.fixed_step is not None or sweep.run_if is not None:
         return False
     place = plan.index(sweep)
-    return all(
-        later > place
-        and other.fixed_step is None
-        and (sweep.every is None or (other.every is not None and other.every % sweep.every == 0))
-        for later, other in enumerate(plan)
-        if other is not sweep and _touches(other, sweep.fills)
-    )
-
-
-def _touches(entry: Entry, fills: frozenset[type]) -> bool:
-    return bool(fills & (entry.system.access.reads | entry.system.access.writes))
+    for later, other in enumerate(plan):
+        if other is sweep or not sweep.system.access.conflict(other.system.access):
+            continue
+        if sweep.fills & other.system.access.writes:
+            return False
+        if sweep.fills & other.system.access.reads:
+            without = sweep.every is not None and (
+                other.every is None or other.every % sweep.every != 0
+            )
+            if later < place or other.fixed_step is not None or without:
+                return False
+    return True
 
 
 class Budget:
@@ -78,8 +79,9 @@ class Budget:
         for entry in reversed(plan):
             if entry.name not in due:
                 continue
-            needed = any(_touches(other, entry.fills) for other in running)
-            if not needed and can_be_spared(entry, plan):
+            if entry.spareable and not any(
+                entry.fills & other.system.access.reads for other in running
+            ):
                 self._free.append(entry)
                 # They begin at different turns, so that not all of them fall on the same step.
                 turn = self._turns.setdefault(entry.name, len(self._turns))

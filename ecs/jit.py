@@ -8,7 +8,8 @@ another file keeps its old machine code. Here the key is the fingerprint of the 
 it reaches: kernels may share callees over files. Options are those that every kernel of ours has:
 no GIL, numpy's division, no fastmath (its results would depend on the row, see `compiled`).
 Cost: as numba's cache, and 0.1 ms a function for the fingerprint. A function with something in it
-that cannot be followed is compiled anew in each process.
+that cannot be followed, such as a call of itself, is compiled anew in each process. Constants that
+it reads, arrays too, are taken as they are when it is decorated, and must not change.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def jit(function: F) -> F:
     What it calls must be defined before it. Its plain Python twin is `.py_func`.
     """
     made = njit(nogil=True, error_model="numpy")(function)
-    stamp = fingerprint(made)
+    calls_itself = function.__name__ in function.__code__.co_names
+    stamp = None if calls_itself else fingerprint(made)
     if stamp is None:
         return cast(F, made)
     kept = uncached(made)
@@ -87,6 +89,8 @@ class _Cache(FunctionCache):
         try:
             return super().load_overload(sig, target_context)
         except Exception:
+            with contextlib.suppress(OSError):
+                self.flush()
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:

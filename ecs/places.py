@@ -3,7 +3,8 @@
     for part in world.at(ids):
         decay(part.rows, times[part.at], part.read(TieState.last), part.write(TieState.weight))
 
-Ids may repeat, and each part keeps their order. Good until the next structural change.
+Ids may repeat, and each part keeps their order. Good until the next structural change, and to write
+until the next mark: changes of tracked components are looked for then.
 Cost: 0.5 to 5 ns an id; a stable sort of the table numbers where ids are of several tables.
 """
 
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .component import schema
 from .entities import Ids
 from .errors import ComponentMissingError, QueryError
 from .fields import Field
@@ -40,7 +42,8 @@ class Places:
         return int(self.rows.size)
 
     def has(self, component: type) -> bool:
-        """Whether these rows have a component."""
+        """Whether these rows have a component. Raises UnknownComponentError."""
+        schema(component)
         return component in self._table.archetype.components
 
     def read(self, field: Field) -> Array:

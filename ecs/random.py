@@ -52,10 +52,10 @@ def _words(name: str, value: Any) -> Keys:
     return array.astype(np.int64).view(np.uint64) if array.dtype.kind == "i" else array.astype("u8")
 
 
-def stream_of(seed: int, stream: str | int) -> int:
-    """One number for a seed and a stream's name, for `draws.uniform_at`."""
+def stream_of(seed: int, stream: str | int) -> np.uint64:
+    """One number for a seed and a stream's name, for `uniform_at`."""
     name = zlib.crc32(stream.encode()) if isinstance(stream, str) else int(stream)
-    return _mix_int(_mix_int(int(seed) + _GOLDEN) + name)
+    return np.uint64(_mix_int(_mix_int(int(seed) + _GOLDEN) + name))
 
 
 def bits(seed: int, stream: str | int, key: Any, draw: Any = 0, time: int = 0) -> Keys:
@@ -66,7 +66,7 @@ def bits(seed: int, stream: str | int, key: Any, draw: Any = 0, time: int = 0) -
     >>> bool((whole == np.concatenate(halves)).all())
     True
     """
-    base = _mix_int(stream_of(seed, stream) + int(time))
+    base = _mix_int(int(stream_of(seed, stream)) + int(time))
     drawn = _mix(_words("key", key) * np.uint64(_GOLDEN) + np.uint64(base))
     step = _words("draw", draw) * np.uint64(_STEP) + np.uint64(_GOLDEN)
     return _mix(drawn + step)

@@ -58,8 +58,8 @@ class _Sink:
 
 @dataclass(slots=True)
 class Entry:
-    """One registered system. fills: the caches that it fills, if it does nothing else.
-    last_ns: wall time of its last run."""
+    """One registered system. fills: the caches that it fills, if it does nothing else. spareable:
+    whether a budget may leave it out. last_ns: wall time of its last run."""
 
     name: str
     system: System
@@ -72,6 +72,7 @@ class Entry:
     fixed_step: int | None
     run_if: Any
     fills: frozenset[type] = frozenset()
+    spareable: bool = False
     last_ns: int = 0
 
 
@@ -141,6 +142,9 @@ class Schedule:
                 phase: _stage(self._ordered([e for e in self.entries.values() if e.phase == phase]))
                 for phase in self.phases
             }
+            plan = self._plan()
+            for entry in plan:
+                entry.spareable = can_be_spared(entry, plan)
         return self._stages
 
     def _ordered(self, entries: list[Entry]) -> list[Entry]:
@@ -210,9 +214,8 @@ class Schedule:
 
     def refresh(self) -> None:
         """Make every sweep that can be spared now, in the order of the plan."""
-        plan = self._plan()
-        for entry in plan:
-            if can_be_spared(entry, plan):
+        for entry in self._plan():
+            if entry.spareable:
                 self._call(entry)
 
     def _plan(self) -> list[Entry]:

@@ -17,7 +17,8 @@ import dataclasses
 import enum
 import inspect
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, dataclass_transform
 
 from .errors import ComponentDefinitionError, SettingError
@@ -52,24 +53,15 @@ def settings(cls: type[T]) -> type[T]:
     Traceback (most recent call last):
     populace.ecs.errors.SettingError: Thirst.rate must lie in [0, 1] 1/h, got 2
     """
-    kinds = inspect.get_annotations(cls, eval_str=True)
+    kinds = _kinds(cls, sys._getframe(1).f_locals)
     for name, kind in kinds.items():
-        default = cls.__dict__.get(name)
-        if not isinstance(default, dataclasses.Field) or "doc" not in default.metadata:
-            raise ComponentDefinitionError(
-                f"{cls.__name__}.{name} needs a default and a meaning: "
-                f"{name}: float = setting(1.0, doc=...)"
-            )
-        if kind not in (int, float, bool, str) and not _is_enum(kind):
-            raise ComponentDefinitionError(
-                f"{cls.__name__}.{name}: a setting is a float, int, bool, str or an enum, got "
-                f"{kind!r}"
-            )
+        _check_definition(f"{cls.__name__}.{name}", kind, cls.__dict__.get(name))
     check: Callable[[Any], None] | None = cls.__dict__.get("check")
 
     def post_init(self: Any) -> None:
         for part in dataclasses.fields(self):
-            value = _checked(self, part, kinds[part.name])
+            where = f"{cls.__name__}.{part.name}"
+            value = _checked(where, kinds[part.name], part.metadata, getattr(self, part.name))
             object.__setattr__(self, part.name, value)
         if check is not None:
             check(self)
@@ -78,14 +70,58 @@ def settings(cls: type[T]) -> type[T]:
     return dataclasses.dataclass(frozen=True, slots=True, kw_only=True)(cls)
 
 
+def _kinds(cls: Any, namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """The type of each setting, by name. Raises ComponentDefinitionError."""
+    if not isinstance(cls, type):
+        raise ComponentDefinitionError(f"@settings decorates a class, got {cls!r}")
+    parents = [base.__name__ for base in cls.__mro__[1:-1]]
+    if parents:
+        raise ComponentDefinitionError(
+            f"settings {cls.__name__} inherit from {', '.join(parents)}; give them their own"
+        )
+    try:
+        kinds = inspect.get_annotations(cls, locals=dict(namespace), eval_str=True)
+    except Exception as error:  # an annotation is the user's code
+        raise ComponentDefinitionError(
+            f"settings {cls.__name__}: {error} in an annotation"
+        ) from error
+    for name, value in cls.__dict__.items():
+        if isinstance(value, dataclasses.Field) and name not in kinds:
+            raise ComponentDefinitionError(
+                f"{cls.__name__}.{name} needs a type: {name}: float = setting(...)"
+            )
+    return kinds
+
+
+def _check_definition(where: str, kind: Any, default: Any) -> None:
+    """Raise ComponentDefinitionError for a setting that no value could satisfy."""
+    name = where.partition(".")[2]
+    if not isinstance(default, dataclasses.Field) or "doc" not in default.metadata:
+        raise ComponentDefinitionError(
+            f"{where} needs a default and a meaning: {name}: float = setting(1.0, doc=...)"
+        )
+    if kind not in (int, float, bool, str) and not _is_enum(kind):
+        raise ComponentDefinitionError(
+            f"{where}: a setting is a float, int, bool, str or an enum, got {kind!r}"
+        )
+    bounds = default.metadata["range"]
+    if bounds is not None and (kind not in (int, float) or not bounds[0] <= bounds[1]):
+        raise ComponentDefinitionError(
+            f"{where}: a range is (lowest, highest) of a float or int, got {bounds!r}"
+        )
+    try:
+        _checked(where, kind, default.metadata, default.default)
+    except SettingError as error:
+        raise ComponentDefinitionError(f"the default of {error}") from error
+
+
 def _is_enum(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, enum.Enum)
 
 
-def _checked(owner: Any, part: dataclasses.Field[Any], kind: Any) -> Any:
+def _checked(where: str, kind: Any, about: Mapping[str, Any], value: Any) -> Any:
     """The value of one setting, as its type; raises SettingError."""
-    value, where = getattr(owner, part.name), f"{type(owner).__name__}.{part.name}"
-    unit = f" {part.metadata['unit']}" if part.metadata["unit"] else ""
+    unit = f" {about['unit']}" if about["unit"] else ""
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         value = _as_float(value)
     if _is_enum(kind) and isinstance(value, str) and not isinstance(value, kind):
@@ -99,7 +135,7 @@ def _checked(owner: Any, part: dataclasses.Field[Any], kind: Any) -> Any:
         raise SettingError(f"{where} must be {allowed}{unit}, got {value!r}")
     if kind is float and not math.isfinite(value):
         raise SettingError(f"{where} must be finite, got {value!r}")
-    bounds = part.metadata["range"]
+    bounds = about["range"]
     if bounds is not None and not bounds[0] <= value <= bounds[1]:
         low, high, got = (_shown(number) for number in (*bounds, value))
         raise SettingError(f"{where} must lie in [{low}, {high}]{unit}, got {got}")

@@ -467,7 +467,7 @@ class World:
         ScheduleError.
         """
         number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-        if seconds is not None and (not number or not 0 < seconds < float("inf")):
+        if seconds is not None and (not number or not 0 < seconds < 1e100):
             raise ScheduleError(f"a budget is a number of seconds > 0, or None; got {seconds!r}")
         self.schedule.budget = None if seconds is None else Budget(seconds)
         self.telemetry.sweeps_every = 1

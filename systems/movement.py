@@ -13,7 +13,8 @@ Invariants: a position is a function of `Motion` and the time, in f8, stored as 
 was last swept. Events take effect in the order of their times, whatever batches they come in; one
 older than the leg it meets counts as happening at the leg's beginning. A leg ends exactly at its
 goal, to the last bit of an f4 coordinate (of one below 1 cm: to 1 nm).
-Cost: a sweep COST_SWEEP ns a row from memory (48 bytes); an event about COST_EVENT µs.
+Cost: a sweep 1.4 ns a row from memory (48 bytes; copying as many takes 1.0), 0.7 in cache; an event
+0.1 to 0.2 µs; a look-up of positions 20 to 70 ns an agent.
 """
 
 from __future__ import annotations

@@ -101,11 +101,10 @@ def saturated(weight: Any, saturation: Any) -> Any:
 
 @njit(nogil=True, error_model="numpy")
 def moved(valence: Any, outcome: Any, rate: Any) -> Any:
-    """The valence after a contact, f4; kept in [-1, 1], which rounding may leave."""
-    return min(max(valence + rate * (outcome - valence), f4(-1)), f4(1))
+    """The valence after a contact, f4. Between two values in [-1, 1] rounding does not leave it."""
+    return valence + rate * (outcome - valence)
 
 
-# Two loops, since a loop that turns i8 into f4 is vectorised at the width of the i8.
 @jit
 def tie_strengths_at(
     weight_k: Any,

@@ -709,7 +709,6 @@ def test_refresh_changes_no_result():
             assert run(rules, reader, True) == run(rules, reader, False), (rules, reader)
 
 
-@pytest.mark.xfail(strict=True, reason="makes the first alone, since the second cannot be spared")
 def test_refresh_leaves_no_column_half_made():
     """Where a sweep refines what another fills, both are made, or neither."""
 

@@ -299,7 +299,6 @@ def test_keys_of_every_width_draw_the_same(kind):
     assert shares.tolist() == uniform(3, "law.what", key, 0, time).tolist()
 
 
-@pytest.mark.xfail(strict=True, reason="numba takes a small Python int as i8, then no large one")
 def test_a_stream_may_be_handed_over_as_it_is():
     """What `stream_of` gives is what a kernel takes, below and above 2^63, in any order."""
 

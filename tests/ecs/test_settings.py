@@ -498,7 +498,6 @@ def questionable_classes():
     ]  # fmt: skip
 
 
-@pytest.mark.xfail(strict=True, reason="passes unseen, or is a bare builtin error")
 @pytest.mark.parametrize("define", questionable_classes(), ids=lambda define: define.__name__)
 def test_a_class_whose_instances_could_not_be_made_is_refused(define):
     """What could only fail later is said when the class is defined."""
@@ -514,7 +513,6 @@ def test_annotations_may_be_strings():
         future_annotations.Law(pace="still")
 
 
-@pytest.mark.xfail(strict=True, reason="looks into the module alone, where component looks further")
 def test_annotations_may_name_what_is_local():
     """As those of a component or a system may."""
     law, pace = future_annotations.local_settings()

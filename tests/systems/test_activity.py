@@ -374,6 +374,7 @@ def test_entering_is_all_or_nothing():
         (agents, "a", "lazy", SettingError, "no profile is called 'lazy'"),
         (agents, "b", None, ColumnValueError, "number 0 is in state 'b' of profile 'calm'"),
         (np.append(fresh, agents[[1, 1]]), "b", "restless", DuplicateEntityError, "twice"),
+        (np.append(agents[1], fresh[[0, 0]]), "b", "restless", DuplicateEntityError, "twice"),
         (stranger, "a", None, ComponentMissingError, "has no Persona"),
         (late, "a", None, DeadEntityError, "is dead"),
     ):

@@ -1,6 +1,7 @@
 """Perception: what agents notice in a round, in words that are made once."""
 
 import gc
+import importlib
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from populace.components.place import Place, Whereabouts
 from populace.components.space import Motion, Space
 from populace.ecs import TextPool, World, component, days, hours, minutes
 from populace.ecs.errors import ColumnValueError, ResourceError, SettingError
-from populace.systems import phrases as module
 from populace.systems.daily import daily_life
 from populace.systems.movement import go_to
 from populace.systems.perception import Perception, perceive
@@ -252,6 +252,7 @@ def test_no_two_pairs_share_a_sentence():
 
 def test_a_pool_that_is_gone_takes_its_phrases_along():
     """Nothing is kept alive."""
+    module = importlib.import_module("populace.systems.phrases")
     pool = TextPool(["", "a"])
     phrases(pool, "{}, {}", [1], [1])
     held = len(module._KNOWN)

@@ -42,7 +42,7 @@ def test_the_power_law_follows_ebbinghaus():
 
 
 def test_the_exponential_law_does_not():
-    """No half-life brings the exponential law closer than 0.33 to all seven: it forgets for good."""
+    """No half-life brings the exponential law within 0.33 of all seven: it forgets for good."""
     half_lives = np.geomspace(60, 1e7, 200)
     assert min(worst(savings("exponential", float(s))) for s in half_lives) > 0.33
 

@@ -18,6 +18,7 @@ from populace.systems.ties import (
     apply_contacts,
     contact_ties,
     decayed,
+    moved,
     refresh_ties,
     saturated,
     tie_strengths,
@@ -253,6 +254,18 @@ def test_valence_is_a_moving_average(outcomes, rate):
         assert valences == [pytest.approx(outcomes[-1], abs=1e-6)]
 
 
+near_one = st.floats(0.5, 1, width=32) | st.sampled_from([1.0, 1 - 2.0**-24, 2.0**-25, 2.0**-24])
+signed = st.builds(lambda x, sign: f4(x) * f4(sign), near_one, st.sampled_from([-1, 1]))
+
+
+@given(signed, signed, near_one)
+def test_rounding_keeps_valence_in_its_range(valence, outcome, rate):
+    """Also from one end to the other, at rates next to 1, where f4 has no room to spare."""
+    got = moved(valence, outcome, f4(rate))
+    assert -1 <= got <= 1
+    assert got == moved.py_func(valence, outcome, f4(rate))
+
+
 def test_settings_are_the_published_ones():
     """14 days, 1, 5 and 0.1; a second is a second."""
     law = Ties()
@@ -435,6 +448,27 @@ def test_a_contact_of_one_side_strengthens_one_tie():
     found = states(world, agents)
     assert set(found) == {(0, 1), (2, 3), (3, 2)}
     assert found[2, 3] == found[3, 2]
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_mutual_contact_makes_the_tie_that_is_lacking(told):
+    """One side knows the other already: only the other's tie is new, told or not."""
+    world, agents = society()
+    reader = world.events(Met) if told else None
+    for moment, mutual in ((START, False), (START + 1, True), (START + 2, True)):
+        world.emit(contact(agents, [(0, 1, moment, 1.0, 0.0, mutual)]))
+        world.step(1)
+    assert {pair: row[3] for pair, row in states(world, agents).items()} == {(0, 1): 3, (1, 0): 2}
+    assert reader is None or (reader.read().returned != NOBODY).tolist() == [False, True, True]
+
+
+def test_contacts_before_1970_are_like_any_other():
+    """Time 0 is nothing special: a tie begins with its first contact, not then."""
+    world, agents = society(now=-days(9))
+    world.emit(contact(agents, [(0, 1, t, 1.0, 0.0, False) for t in (-days(9), -days(2))]))
+    world.step(days(9))
+    weight, _, last, _, _ = states(world, agents)[0, 1]
+    assert (weight, last) == (pytest.approx(1 + 2**-0.5), -days(2))
 
 
 def test_a_tie_that_begins_later_is_not_there_yet():
