@@ -7,7 +7,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test nightly check lint types docs bench build clean
+.PHONY: help setup run test nightly check lint types docs plots bench build clean
 
 # A name on PATH can be a shim that does not start, or a Python without venv: take the first that
 # works. Evaluated only when .venv is made.
@@ -56,8 +56,11 @@ types: $(STAMP) ## mypy --strict, on a tree of symlinks
 	$(PY) tools/types_tree.py build/types
 	$(PY) -m mypy
 
-docs: $(STAMP) ## run the examples of README, docs and docstrings
-	$(PY) -m pytest tests/test_docs.py $(ARGS)
+docs: $(STAMP) ## run the examples and draw the plots of README, docs and docstrings
+	$(PY) -m pytest tests/test_docs.py tests/test_examples.py tests/test_plots.py $(ARGS)
+
+plots: $(STAMP) ## draw the plots of docs/laws.md anew
+	$(PY) tools/draw_plots.py $(ARGS)
 
 bench: $(STAMP) ## time the benchmarks, then print the ratios against bound and peers
 	$(PY) -m pytest bench --benchmark-only $(ARGS)

@@ -3,24 +3,24 @@
 `society.add_laws` gives a world all of them; docs/laws.md tells what each does.
 """
 
+from . import exponential  # noqa: F401  # makes itself known
 from .activation import BaseLevel, base_level
 from .activity import change_activity, enter_state
 from .affect import Emotions
 from .appraisal import VECTORS
 from .archiving import Archiving, Inactive, find_inactive
-from .attention import AWAKE, DAY, Span, attention, memories_formed, moments, waking_times
+from .attention import AWAKE, DAY, Span, memories_formed, moments, waking_times
 from .capacity import Room, make_room
 from .colocation import Colocation, meet
-from .consolidation import Consolidated, Consolidation, Merged, consolidate, consolidation
+from .consolidation import Consolidated, Consolidation, Merged, consolidate
 from .daily import daily_life
 from .emotion import feel
 from .encounters import Encounters, remember_contacts
 from .energy import Energy, refresh_energy, spend_energy, willing
-from .exponential import exponential
 from .feelings import feelings_of, refresh_emotions, refresh_tempered_emotions
 from .formation import form_memories, remember
 from .heredity import Heredity, births
-from .kinship import Siblings, ancestors, descendants, kinship, siblings
+from .kinship import Siblings, ancestors, descendants, siblings
 from .knowledge import (
     Learning,
     confidences,
@@ -32,11 +32,11 @@ from .knowledge import (
 )
 from .machine import WEEKEND, WORKDAYS, StateMachine, lasting, state_machine, until, when
 from .movement import go_to, place, positions_at, refresh_positions, standing, steer
-from .neighbours import nearest, neighbours, pairs_within
+from .neighbours import nearest, pairs_within
 from .perception import Perception, perceive
 from .power import Power
 from .pruning import Forgotten, Pruning, Reason, forget
-from .reflection import Reflected, Reflecting, reflect, reflection
+from .reflection import Reflected, Reflecting, reflect
 from .reinforcement import Reinforcement, reinforce
 from .retention import Retention, parameterised_law, retention_law
 from .routine import Routine, Walking, follow_routine, settle
@@ -44,7 +44,7 @@ from .scoring import SMALLVILLE, RecallScore, Scores, recall_scores
 from .society import SETTINGS, SYSTEMS, add_laws
 from .strength import refresh_strength, strengths_of
 from .telling import pass_on
-from .temperament import octant, temperament
+from .temperament import octant
 from .ties import Ties, apply_contacts, refresh_ties, tie_strengths
 from .topics import find_topics, intern_topics
 from .writing import Insight, Occasion, Writer, template_writer
@@ -94,17 +94,14 @@ __all__ = [
     "add_laws",
     "ancestors",
     "apply_contacts",
-    "attention",
     "base_level",
     "births",
     "change_activity",
     "confidences",
     "consolidate",
-    "consolidation",
     "daily_life",
     "descendants",
     "enter_state",
-    "exponential",
     "feel",
     "feelings_of",
     "find_inactive",
@@ -115,7 +112,6 @@ __all__ = [
     "form_memories",
     "go_to",
     "intern_topics",
-    "kinship",
     "lasting",
     "learn",
     "make_room",
@@ -123,7 +119,6 @@ __all__ = [
     "memories_formed",
     "moments",
     "nearest",
-    "neighbours",
     "octant",
     "pairs_within",
     "parameterised_law",
@@ -133,7 +128,6 @@ __all__ = [
     "positions_at",
     "recall_scores",
     "reflect",
-    "reflection",
     "refresh_confidence",
     "refresh_emotions",
     "refresh_energy",
@@ -154,7 +148,6 @@ __all__ = [
     "state_machine",
     "steer",
     "strengths_of",
-    "temperament",
     "template_writer",
     "tie_strengths",
     "until",

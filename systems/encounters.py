@@ -11,7 +11,7 @@ real nodes of Generative Agents have poignancies from 3 to 8.
 `Met` -> `remember_contacts` -> `Observed`. Only those observe who can remember, that is who live
 and have `Persona` and `Stream`. Each distinct sentence is made once a batch, in the order in which
 they are first said, so text codes do not depend on how time is cut into steps.
-Cost: 0.3 µs a contact, and 2 µs for each distinct sentence of a batch.
+Cost: 0.2 µs a contact, and 1 to 2 µs for each distinct sentence of a batch.
 """
 
 from __future__ import annotations

@@ -84,16 +84,3 @@ def plot_recall_score(axes):
     axes.set_xticks(range(10), [f"{hour} h" for hour in since], rotation=45)
     axes.set(xlabel="since the last access", ylabel="score", title="Recall score")
     axes.legend()
-
-
-if __name__ == "__main__":
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 3, figsize=(15, 4))
-    for draw_it, each in zip((plot_reflection, plot_consolidation, plot_recall_score), axes):
-        draw_it(each)
-    figure.tight_layout()
-    figure.savefig("/tmp/spec/plots_insight.png")

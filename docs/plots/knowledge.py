@@ -98,16 +98,3 @@ def plot_forgetting_knowledge(axes):
         left.append(confidences(world, learner, topic, now)[0])
     axes.plot(times, left)
     axes.set(xlabel="days", ylabel="confidence", ylim=(0, 1))
-
-
-if __name__ == "__main__":
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, rows = plt.subplots(1, 3, figsize=(15, 4))
-    for plot, axes in zip((plot_activity, plot_rumour, plot_forgetting_knowledge), rows):
-        plot(axes)
-    figure.tight_layout()
-    figure.savefig("/tmp/know/plots.png", dpi=70)

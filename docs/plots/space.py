@@ -4,7 +4,7 @@ import numpy as np
 
 from populace.components import Contact, Observed, Persona, Stream
 from populace.components.place import Haunts, Place
-from populace.components.space import Motion, Space
+from populace.components.space import Space
 from populace.ecs import World, days, hours, minutes
 from populace.systems.activity import change_activity, enter_state
 from populace.systems.colocation import Colocation, meet
@@ -33,7 +33,9 @@ def _society(n=300, seed=7, size=600.0):
         return world.spawn(k, Place(name=[f"{kind} {i}" for i in range(k)], kind=kind, x=x, y=y))
 
     kinds = places(max(n // 3, 1), "house"), places(max(n // 20, 2), "office"), places(3, "cafe")
-    haunts = {name: draw.choice(p, n) for name, p in zip(("home", "work", "leisure"), kinds)}
+    haunts = {
+        name: draw.choice(p, n) for name, p in zip(("home", "work", "leisure"), kinds, strict=True)
+    }
     ids = world.spawn(
         n,
         Persona(
@@ -58,9 +60,16 @@ def plot_movement(axes):
     paths = np.array(paths)  # (minutes, axis, agent)
     for agent in range(5):
         axes.plot(paths[:, 0, agent], paths[:, 1, agent], lw=1)
-    for kind, marker in zip(kinds, "^so"):
+    for kind, marker in zip(kinds, "^so", strict=True):
         x, y = world.get(kind, Place.x), world.get(kind, Place.y)
-        axes.scatter(x, y, s=12, marker=marker, color="0.4", label=world.get(kind, Place.kind)[0])
+        axes.scatter(
+            x,
+            y,
+            s=12,
+            marker=marker,
+            color="0.4",
+            label=world.text.decode(world.get(kind, Place.kind)[:1])[0],
+        )
     axes.legend(fontsize=7)
     axes.set(xlabel="m", ylabel="m", title="One day of five agents", aspect="equal")
 
@@ -68,7 +77,7 @@ def plot_movement(axes):
 def plot_neighbours(axes):
     """400 points on a torus and their pairs within 6 m; those over the edge are left out."""
     x, y = np.random.default_rng(3).uniform(0, 100, (2, 400)).astype("f4")
-    for i, j in zip(*pairs_within(x, y, 6.0, 100, 100, wrapping=True)):
+    for i, j in zip(*pairs_within(x, y, 6.0, 100, 100, wrapping=True), strict=True):
         over = abs(x[i] - x[j]) > 50 or abs(y[i] - y[j]) > 50
         if not over:
             axes.plot([x[i], x[j]], [y[i], y[j]], color="C0", lw=0.7)
@@ -94,12 +103,11 @@ def plot_colocation(axes):
 
 
 def plot_perception(axes):
-    """Observations of 300 agents by hour of the day: one's own doing, idle and fresh, and others."""
+    """Observations of 300 agents by hour of the day: own doings, idle and fresh, and others."""
     law = Perception()
     batches = _per_hour(Observed)
     time = np.concatenate([batch.time for batch in batches]) % days(1) // hours(1)
     worth = np.concatenate([batch.importance for batch in batches])
-    world, *_ = _society(1)
     own = np.concatenate([np.diff(batch.owner, prepend=0) != 0 for batch in batches])
     idle = own & (worth == np.float32(law.idle))
     parts = {"idle": idle, "fresh": own & ~idle, "others": ~own}

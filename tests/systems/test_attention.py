@@ -13,11 +13,11 @@ from populace.systems import (
     AWAKE,
     DAY,
     Span,
-    attention,
     memories_formed,
     moments,
     waking_times,
 )
+from populace.systems.attention import attention
 
 START = days(19_401)
 
