@@ -8,7 +8,7 @@ the header. Times are numbers, or dates like 2023-02-13 17:55:10 (with a zone, o
 `read_contacts` reads and checks the whole file into columns; `replay` spawns an agent for each
 distinct id and feeds the contacts to the world's systems step by step. An error anywhere means that
 nothing was imported. What ties come out does not depend on the step: see `systems/ties.py`.
-Cost: 0.4 µs a contact to read; then that of the world's systems.
+Cost: 0.25 µs a contact to read; then that of the world's systems.
 """
 
 from __future__ import annotations

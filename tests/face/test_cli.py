@@ -65,7 +65,8 @@ needs_terminal = pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a 
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["run"], ["import"], ["import", "ville"], ["import", "personas"]]
+    "command",
+    [[], ["run"], ["import"], ["import", "ville"], ["import", "personas"], ["import", "contacts"]],
 )
 def test_every_help_has_examples_that_parse(capsys, command):
     """What --help shows as an example is accepted as it stands."""

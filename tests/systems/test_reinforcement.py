@@ -13,11 +13,12 @@ from populace.ecs.errors import ComponentMissingError, SettingError
 from populace.systems import (
     Reinforcement,
     Retention,
-    exponential,
     refresh_strength,
     reinforce,
     strengths_of,
 )
+from populace.systems.exponential import exponential
+from populace.systems.exponential import exponential
 from populace.systems.reinforcement import reinforce_by
 from populace.systems.retention import law_of
 

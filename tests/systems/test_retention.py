@@ -14,13 +14,14 @@ from populace.systems import (
     Power,
     Retention,
     base_level,
-    exponential,
     parameterised_law,
     refresh_strength,
     retention_law,
     strengths_of,
 )
 from populace.systems.activation import activation
+from populace.systems.exponential import exponential
+from populace.systems.exponential import exponential
 from populace.systems.power import power
 from populace.systems.strength import scratch, strengths_by
 
