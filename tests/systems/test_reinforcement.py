@@ -18,7 +18,6 @@ from populace.systems import (
     strengths_of,
 )
 from populace.systems.exponential import exponential
-from populace.systems.exponential import exponential
 from populace.systems.reinforcement import reinforce_by
 from populace.systems.retention import law_of
 

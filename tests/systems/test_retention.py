@@ -21,7 +21,6 @@ from populace.systems import (
 )
 from populace.systems.activation import activation
 from populace.systems.exponential import exponential
-from populace.systems.exponential import exponential
 from populace.systems.power import power
 from populace.systems.strength import scratch, strengths_by
 
