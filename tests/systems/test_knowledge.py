@@ -373,6 +373,38 @@ def test_more_is_told_than_there_was_room_for():
     assert world.query(Knowledge).count() == 36_000
 
 
+def test_what_was_told_is_told_on_down_a_line():
+    """Ten agents in a row: 500 topics pass from the first to the last in one batch."""
+    world, agents, topics = society(10, 500, rate=1.0, half_life=1e9, longest=1e9)
+    learn(world, agents[0], topics)
+    meet(world, agents, [(i, i + 1, START, 1.0, 0.0) for i in range(9)])
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        plainly(monkeypatch)  # which would say so if there were too little room
+        world.step(0)
+    world.check()
+    known = world.pairs(Knowledge).find(agents[9], topics)
+    assert set(world.get(known, Provenance.hops).tolist()) == {9}
+
+
+def test_what_was_forgotten_may_be_told_anew():
+    """Whether it is swept away in between or not: half-life, count, time and source begin again."""
+    late = START + days(300)
+    for swept in (False, True):
+        world, agents, topics = society(3, 1, rate=1.0, half_life=DAY_S)
+        learn(world, agents[:2], topics)
+        learn(world, agents[2], topics, 1.0, late)
+        rehearse(world, world.pairs(Knowledge).find(agents[0], topics), START + days(1))
+        meet(world, agents, [(0, 1, late, 1.0, 1.0), (2, 0, late + 1, 1.0, 0.0)])
+        world.clock.now = late
+        if swept:
+            forget_knowledge(world)
+            assert held(world).keys() == {(2, 0)}
+        world.step(0)
+        assert held(world)[0, 0] == (1.0, DAY_S, late + 1, 1, late + 1, 2, 1)
+        assert ((1, 0) in held(world)) is not swept
+        assert confidences(world, agents, topics).tolist() == [1, 0, 1]
+
+
 def test_topics_in_any_order_are_walked_in_one():
     """Topics learned last to first are told first to last."""
     world, agents, topics = society(2, 50, rate=1.0)
@@ -435,8 +467,8 @@ def test_a_rehearsal_slows_what_follows_and_makes_nobody_surer():
     late = START + seconds(2_500)
     sure = confidences(world, agents[:2], topics[0], late)
     assert sure.tolist() == pytest.approx([0.25, 2**-2.5])
-    rehearse(world, known[[0, 0]], late)
-    assert held(world)[0, 0][1:4] == (2_250.0, late, 4)
+    rehearse(world, known[[0, 0]], [late + 1, late])
+    assert held(world)[0, 0][1:4] == (2_250.0, late + 1, 4)
 
 
 def test_the_half_life_grows_to_the_longest_and_never_falls():
