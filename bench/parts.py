@@ -92,3 +92,10 @@ def fragmented(n_tables: int, rows: int) -> World:
     for tags, begin, end in zip(sets, bounds[:-1], bounds[1:], strict=True):
         world.spawn(end - begin, Data(), *tags)
     return world
+
+
+def tell(world: World, batch: object) -> None:
+    """Emit a batch of events as those of a step that has ended: what was read before is gone."""
+    world.emit(batch)
+    for queue in world.event_queues.held.values():
+        queue.end_step()

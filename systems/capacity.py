@@ -1,7 +1,8 @@
 """Capacity: an agent that holds more memories than it can forgets its weakest.
 
 An owner of more than C memories forgets the weakest until floor(keep * C) remain. Equals: older
-access first, then lower sequence, then lower entity index. `Pinned` memories count, and stay.
+access first, then lower sequence, then lower entity index. `Pinned` memories count, and stay, as
+do those without a `Trace`.
 
 Invariants: strength is worked out here, for now, as in `pruning`; which memories go depends on
 no row, batch or thread. Below capacity nothing goes, at C + 1 some tenth of C, so that the rule
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from populace.components import Capacity, Memory, Pinned
+from populace.components import Capacity, Memory, Pinned, Trace
 from populace.ecs import Res, World, i8, jit, setting, settings, system
 from populace.ecs.entities import Ids, index_of
 
@@ -114,10 +115,13 @@ def surplus(world: World, owners: Ids, excess: npt.NDArray[np.int64], floor: flo
     members = world.index(Memory.owner).of(owners, sort=False)
     ids, offsets = members.ids, members.offsets
     pinned = np.zeros(ids.size, np.bool_)
-    keys = np.empty((4, ids.size), np.int64)
+    keys = np.zeros((4, ids.size), np.int64)
     law = strengths_by(law_of(world))
     for part in world.at(ids):
         rows, at = part.rows, part.at
+        if not part.has(Trace):  # worth nothing that is known: it stays
+            pinned[at] = True
+            continue
         strength = np.empty(rows.size, np.float32)
         columns = [part.read(made)[rows] for made in (*TRACE_FIELDS, Memory.created)]
         law(*columns, np.int64(world.clock.now), np.float32(floor), scratch(), strength)

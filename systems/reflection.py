@@ -188,7 +188,7 @@ def add_up(world: World, observed: Any, threshold: float) -> tuple[Ids, Times, R
     counted = world.alive(observed.owner) & (observed.kind != MemoryKind.THOUGHT)
     owner, time = observed.owner[counted], observed.time[counted]
     number = world.get(owner, Persona.number)
-    order = np.lexsort((time, number))
+    order = np.lexsort((time, owner, number))
     owner, time = owner[order], time[order]
     first = np.append(True, owner[1:] != owner[:-1])[: owner.size]
     who, agent = owner[first], np.cumsum(first) - 1

@@ -58,7 +58,7 @@ def retention_law(name: str) -> Callable[[F], F]:
     """Make a function of (elapsed, age, stability, accesses) known as a law of retention.
 
     The function is compiled by numba and called once a row; it may be a `numba.njit` function. It
-    has to fall with `elapsed`, from 1 at 0, and never to leave [0, 1].
+    must not rise with time and never leave [0, 1]; for a memory just formed it is 1, or close.
 
     >>> @retention_law("linear")
     ... def linear(elapsed, age, stability, accesses):

@@ -13,16 +13,18 @@ from typing import Any
 
 from populace.components import (
     Biography,
+    Capacity,
     Memory,
     Persona,
     Pinned,
+    Reflection,
+    Retentiveness,
     Statement,
     Stream,
     Strength,
     Survey,
     Trace,
 )
-from populace.components.reflection import Reflection
 from populace.ecs import World
 from populace.storage import MANIFEST, Table, load_tables, read_manifest, write_tables
 
@@ -33,9 +35,13 @@ from .ville import read_ville, spawn_ville
 AGENTS = Table(
     "agents",
     required=(Persona, Stream),
-    optional=(Biography, Survey),
+    optional=(Biography, Survey, Retentiveness, Capacity),
     order=(Persona.number,),
-    rename={Persona.number: "agent"},
+    rename={
+        Persona.number: "agent",
+        Retentiveness.half_life: "memory_half_life",
+        Capacity.memories: "memory_capacity",
+    },
 )
 MEMORIES = Table(
     "memories",

@@ -421,3 +421,14 @@ def test_an_own_capacity_of_nothing_is_refused():
     world, _, _ = crowded([])
     with pytest.raises(ColumnValueError, match=r"Capacity\.memories must lie in \[1, 4294967295\]"):
         world.add(agents_of(world), Capacity(memories=0))
+
+
+def test_memories_that_nobody_values_stay():
+    """One without a `Trace` counts, and does not go, however full its owner is."""
+    world, ids = world_of([Row(sequence=k, importance=0.5) for k in range(4)], Room(capacity=4))
+    owner = world.get(ids[:1], Memory.owner)
+    bare = world.spawn(Memory(owner=np.repeat(owner, 3), sequence=[4, 5, 6], created=NOW))
+    world.add_system(make_room)
+    world.step(0)
+    assert world.alive(bare).all()
+    assert world.index(Memory.owner).count(owner).tolist() == [3]

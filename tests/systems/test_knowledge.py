@@ -467,8 +467,11 @@ def test_a_rehearsal_slows_what_follows_and_makes_nobody_surer():
     late = START + seconds(2_500)
     sure = confidences(world, agents[:2], topics[0], late)
     assert sure.tolist() == pytest.approx([0.25, 2**-2.5])
-    rehearse(world, known[[0, 0]], [late + 1, late])
-    assert held(world)[0, 0][1:4] == (2_250.0, late + 1, 4)
+    rehearse(world, known[[0, 0]], late)
+    assert held(world)[0, 0][1:4] == (2_250.0, late, 4)
+    rehearse(world, known[[1, 1]], START + np.array([seconds(2_000), seconds(1_000)]))
+    grown = 1_500 * (2 - 2 ** (-1_000 / 1_500))
+    assert held(world)[1, 0][1] == pytest.approx(grown, rel=1e-6)  # in the order of time
 
 
 def test_the_half_life_grows_to_the_longest_and_never_falls():
