@@ -157,6 +157,20 @@ def merge_texts(text_om: Any, importance_om: Any, place_h: Any, gone_om: Any) ->
     return gone
 
 
+# With fastmath, or the sums keep their order and are not vectorised.
+@njit(cache=True, nogil=True, fastmath=True)
+def count_alike(unit_nd: Any, tau: Any) -> int:
+    """How many pairs of unit vectors have a product of at least tau."""
+    found = 0
+    for a in range(unit_nd.shape[0]):
+        for b in range(a + 1, unit_nd.shape[0]):
+            product = np.float32(0)
+            for k in range(unit_nd.shape[1]):
+                product += unit_nd[a, k] * unit_nd[b, k]
+            found += product >= tau
+    return found
+
+
 # -- descent -------------------------------------------------------------------------------------
 
 

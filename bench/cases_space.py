@@ -128,7 +128,7 @@ def neighbours_nearest_4(n: int) -> Contest:
     return Contest({PEER: Run(run)}, Run(by_tree), verify_tree)
 
 
-@case("sweep", sizes=FULL, bytes_each=250)
+@case("sweep", sizes=FULL, bytes_each=300)
 def sweep_positions(n: int) -> Contest:
     """Where n agents on straight legs are, for a new moment each time; bound: a memcpy that moves
     the same 48 bytes a row (24 read, 24 written)."""
@@ -153,7 +153,7 @@ def sweep_positions(n: int) -> Contest:
     return Contest({"sweep": Run(run)}, moved(POSITION_BYTES * n), verify)
 
 
-@case("change_activity", sizes=SIZES, bytes_each=300)
+@case("activity", sizes=SIZES, bytes_each=300)
 def activity_hundredth(n: int) -> Contest:
     """A random hundredth of n agents, asleep, get up at 7:00; bound: a scan of all ends, and the
     due ones pass to a next state, by a bare loop."""
@@ -199,7 +199,7 @@ def activity_hundredth(n: int) -> Contest:
         assert bare.next_states(states, since, until, now, hours(1)) == k
 
     subject = Run(partial(run.run, None), due)
-    return Contest({"change_activity": subject}, Run(by_hand, due_bare), verify)
+    return Contest({"activity": subject}, Run(by_hand, due_bare), verify)
 
 
 def town(n: int) -> World:

@@ -1,4 +1,5 @@
-"""How well a memory holds. State changes at an access only; between accesses see `laws`.
+"""How well a memory holds. State changes at an access only; between accesses see
+`populace.systems.retention`.
 
 What a memory is worth *now* is a function of `Trace` and the clock, cached in `Strength`.
 """
@@ -38,6 +39,6 @@ class Retentiveness:
 
 @component
 class Capacity:
-    """An agent's own capacity; without it the world's `Pruning` holds."""
+    """An agent's own capacity; without it the world's `Room` holds."""
 
     memories: u4 = field(range=(1, 2**32 - 1), doc="memories that it can hold")

@@ -8,7 +8,8 @@ plan. So results are the same on any number of threads.
 
 Events appear at the end of the stage that emitted them, commands are applied at the end of the
 phase; those of a `fixed_step` system after each of its steps. When a system raises, the step ends
-there: what its stage had queued is dropped, what was written before stays.
+there: what its stage had queued is dropped, what was written before stays, and the events that it
+could not take up are there for it in the next step.
 
 Threads are used only from `World.parallel_rows` rows a stage, since below that a hand-over costs
 more than it saves.
@@ -304,6 +305,8 @@ class Schedule:
         before = store.locked
         if not entry.system.access.exclusive:
             store.locked = before or f"system {entry.name}"
+        readers = entry.bound.readers.values()
+        cursors = [reader.cursor for reader in readers]
         begin = perf_counter_ns()
         try:
             tables, rows = entry.bound.run(entry.sink)
@@ -311,6 +314,8 @@ class Schedule:
             if world.debug and not before:
                 world.check()
         except Exception as error:
+            for reader, cursor in zip(readers, cursors, strict=True):
+                reader.cursor = cursor  # what it could not take up it will see again
             error.add_note(f"in system {entry.name}, step {world.clock.tick}")
             raise
         finally:

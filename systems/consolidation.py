@@ -83,6 +83,7 @@ class Merged:
 class Consolidated:
     """So many memories were merged into others at once."""
 
+    time: i8 = field(unit="us since 1970", doc="when, in simulated time")
     count: i8 = field(doc="memories that are no more")
 
 
@@ -119,7 +120,7 @@ def consolidation(vector: Field | None = None) -> System:
         for mask, change in ((new, world.add), (~new, world.set)):
             change(due[mask], Reviewed(formed=formed[mask], threshold=threshold))
         if count:
-            world.emit(Consolidated(count=count))
+            world.emit(Consolidated(time=world.clock.now, count=count))
 
     return cast(System, consolidate)
 

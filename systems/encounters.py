@@ -19,9 +19,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from populace.components import MemoryKind, Met, Observed, Persona, Stream
+from populace.components import MemoryKind, Met, Observed, Persona
 from populace.ecs import Events, Res, World, f4, setting, settings, system
 from populace.ecs.entities import Ids
+
+from .formation import able_to_remember
 
 Codes = npt.NDArray[np.uint32]
 
@@ -58,14 +60,6 @@ def remember_contacts(world: World, met: Events[Met], law: Res[Encounters]) -> N
             importance=np.minimum(weight, f4(1)),
         )
     )
-
-
-def able_to_remember(world: World, ids: Ids) -> npt.NDArray[np.bool_]:
-    """(k,) bool: who lives and has a memory stream."""
-    able = world.alive(ids)
-    living = ids[able]
-    able[able] = world.has(living, Persona) & world.has(living, Stream)
-    return able
 
 
 def names(world: World, ids: Ids) -> Codes:

@@ -17,9 +17,12 @@ import numpy.typing as npt
 from populace.components import Memory, Observed, Persona, Retentiveness, Stream, Trace
 from populace.ecs import Events, World, system
 from populace.ecs.entities import Ids
+from populace.ecs.errors import CapacityError
 from populace.ecs.events import picked
 
 from .retention import Retention
+
+LAST_SEQUENCE = 2**32 - 1
 
 
 def remember(world: World, observed: Any) -> tuple[Ids, npt.NDArray[np.int64]]:
@@ -28,7 +31,8 @@ def remember(world: World, observed: Any) -> tuple[Ids, npt.NDArray[np.int64]]:
     observed: columns with the fields of `Observed`, k rows; owners have `Persona` and `Stream`.
     Returns (ids (k,) u8 in the order of forming, order (k,) i8: the row that each was formed from).
 
-    Raises ComponentMissingError for an owner that has no stream, DeadEntityError.
+    Raises ComponentMissingError for an owner that has no stream, DeadEntityError, CapacityError for
+    one whose stream is full; then nothing has happened.
     """
     owner = observed.owner
     # By owner too: agents that share a number by mistake must not run into one another.
@@ -38,6 +42,8 @@ def remember(world: World, observed: Any) -> tuple[Ids, npt.NDArray[np.int64]]:
     owners = owner[first]
     counts = np.diff(np.append(first, owner.size))
     formed = world.get(owners, Stream.formed)
+    if (formed.astype(np.int64) + counts > LAST_SEQUENCE).any():
+        raise CapacityError(f"a stream holds {LAST_SEQUENCE:,} memories, forgotten ones counted")
     sequence = np.repeat(formed - first, counts) + np.arange(owner.size)
     ids = world.spawn(
         owner.size,
@@ -69,6 +75,15 @@ def first_stabilities(world: World, owners: Ids) -> npt.NDArray[np.float32]:
 
 @system
 def form_memories(world: World, observed: Events[Observed]) -> None:
-    """Turn everything observed since the last time into memories of those who still live."""
-    alive = world.alive(observed.owner)
-    remember(world, observed if alive.all() else picked(observed, alive))
+    """Turn everything observed since the last time into memories of those who live and can
+    remember, that is who have `Persona` and `Stream`."""
+    able = able_to_remember(world, observed.owner)
+    remember(world, observed if able.all() else picked(observed, able))
+
+
+def able_to_remember(world: World, ids: Ids) -> npt.NDArray[np.bool_]:
+    """(k,) bool: who lives and has a memory stream."""
+    able = world.alive(ids)
+    living = ids[able]
+    able[able] = world.has(living, Persona) & world.has(living, Stream)
+    return able

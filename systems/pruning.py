@@ -57,7 +57,8 @@ class Reason(enum.IntEnum):
 class Forgotten:
     """So many memories were forgotten at once, for one reason."""
 
-    reason: Reason
+    time: i8 = field(unit="us since 1970", doc="when, in simulated time")
+    reason: Reason = field(doc="why")
     count: i8 = field(doc="memories")
 
 
@@ -191,4 +192,4 @@ def tell(world: World, counts: dict[Reason, int]) -> None:
     for reason, count in counts.items():
         if count:
             world.telemetry.count(f"forgotten, {reason.name.lower()}", count)
-            world.emit(Forgotten(reason=reason, count=count))
+            world.emit(Forgotten(time=world.clock.now, reason=reason, count=count))

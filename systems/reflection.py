@@ -55,7 +55,7 @@ from populace.ecs.system import System
 
 from .columns import columns
 from .evidence import bring_to_mind, focal_points
-from .formation import remember
+from .formation import able_to_remember, remember
 from .scoring import RecallScore, weights_of
 from .words import word_index
 from .writing import Insight, Occasion, Writer, checked, template_writer
@@ -185,7 +185,7 @@ def add_importance(
 
 def add_up(world: World, observed: Any, threshold: float) -> tuple[Ids, Times, Reflections]:
     """(agents that observed something (a,), their new `Unreflected` (3, a), who reflects)."""
-    counted = world.alive(observed.owner) & (observed.kind != MemoryKind.THOUGHT)
+    counted = able_to_remember(world, observed.owner) & (observed.kind != MemoryKind.THOUGHT)
     owner, time = observed.owner[counted], observed.time[counted]
     number = world.get(owner, Persona.number)
     order = np.lexsort((time, owner, number))

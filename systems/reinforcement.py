@@ -74,17 +74,15 @@ def reinforce_by(law: Law) -> Any:
 
 @system
 def reinforce(world: World, recalled: Events[Recalled], law: Res[Reinforcement]) -> None:
-    """Strengthen what was recalled since the last time."""
+    """Strengthen the memories that were recalled since the last time and are still there."""
     alive = world.alive(recalled.memory)
+    living = recalled.memory[alive]
+    alive[alive] = world.has(living, Memory) & world.has(living, Trace)
     if not alive.all():
         recalled = picked(recalled, alive)
     order = np.argsort(recalled.time, kind="stable")
     apply = reinforce_by(law_of(world))
-    parts = world.at(recalled.memory[order])
-    for part in parts:  # one that holds no memories raises before any is changed
-        for made in (Memory.created, Trace.stability):
-            part.read(made)
-    for part in parts:
+    for part in world.at(recalled.memory[order]):
         apply(
             part.rows,
             recalled.time[order][part.at],

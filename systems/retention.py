@@ -10,6 +10,7 @@ or yours), made known by `@retention_law`; `Retention.law` names the one in forc
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
@@ -57,6 +58,7 @@ _BUILDERS: dict[str, Callable[[World], Law]] = {}
 def retention_law(name: str) -> Callable[[F], F]:
     """Make a function of (elapsed, age, stability, accesses) known as a law of retention.
 
+    Raises SettingError for the name of a law that Populace ships, or a function of other arguments.
     The function is compiled by numba and called once a row; it may be a `numba.njit` function. It
     must not rise with time and never leave [0, 1]; for a memory just formed it is 1, or close.
 
@@ -68,6 +70,7 @@ def retention_law(name: str) -> Callable[[F], F]:
     """
 
     def make(function: F) -> F:
+        _check_law(name, function)
         law = function if isinstance(function, Dispatcher) else _compiled(function)
         _BUILDERS[name] = lambda world: law
         return function
@@ -83,6 +86,8 @@ def parameterised_law(name: str, settings: type[Any]) -> Callable[[F], F]:
     """
 
     def make(builder: F) -> F:
+        _check_name(name, builder)
+
         @cache
         def built(given: Any) -> Law:
             made = builder(given)
@@ -97,6 +102,27 @@ def parameterised_law(name: str, settings: type[Any]) -> Callable[[F], F]:
         return builder
 
     return make
+
+
+_SHIPPED = ("activation", "exponential", "power")
+
+
+def _check_name(name: str, function: Callable[..., Any]) -> None:
+    """Refuse to put another law in the place of one that worlds may rely on."""
+    if name in _SHIPPED and not function.__module__.startswith("populace."):
+        raise SettingError(
+            f"the law {name!r} is one of Populace's own; make yours known by another name"
+        )
+
+
+def _check_law(name: str, function: Callable[..., Any]) -> None:
+    _check_name(name, function)
+    plain = getattr(function, "py_func", function)
+    if len(inspect.signature(plain).parameters) != 4:
+        raise SettingError(
+            f"the law {name!r} must be a function of (elapsed, age, stability, accesses), got "
+            f"{plain.__name__}{inspect.signature(plain)}"
+        )
 
 
 def law_of(world: World) -> Law:

@@ -17,10 +17,11 @@ nothing where nobody does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from populace.components.space import Space
-from populace.ecs import World
+from populace.ecs import System, World
 from populace.ecs.errors import ScheduleError
 
 from .activity import change_activity
@@ -101,25 +102,49 @@ SETTINGS: tuple[type, ...] = (
 """The resources of all laws that have defaults."""
 
 
-def add_laws(world: World, *resources: Any, without: Any = ()) -> None:
+def add_laws(
+    world: World,
+    *resources: Any,
+    without: Any = (),
+    instead: Mapping[str, System] | None = None,
+) -> None:
     """Give a world every law: its resource where it has none yet, and its systems.
 
     resources: settings other than the defaults, and a `StateMachine` other than `daily_life`.
-    without: systems, or their names, to leave out; one of your own takes their place by
-    `world.add_system`.
+    without: systems, or their names, to leave out. instead: for names of systems, those that take
+    their places.
 
     Raises ResourceError where a resource is there already, ScheduleError for a system that is
-    there already or a name in `without` that none has.
+    there already or a name that none has.
+
+    >>> world = World()
+    >>> add_laws(world, Ties(half_life=86_400.0), without=("meet", "perceive"))
+    >>> "meet" in world.schedule.entries, "apply_contacts" in world.schedule.entries
+    (False, True)
     """
     several = without if isinstance(without, tuple | list | set | frozenset) else (without,)
-    left_out = {each if isinstance(each, str) else each.name for each in several}
-    unknown = left_out - {each.name for each in SYSTEMS}
+    left_out = {getattr(each, "name", each) for each in several}
+    places = dict(instead or {})
+    known = {each.name for each in SYSTEMS}
+    unknown = [repr(name) for name in (*left_out, *places) if name not in known]
     if unknown:
         names = ", ".join(each.name for each in SYSTEMS)
-        raise ScheduleError(f"no law has a system {sorted(unknown)[0]!r}; there are {names}")
+        raise ScheduleError(f"no law has a system {unknown[0]}; there are {names}")
     for resource in resources:
         world.insert(resource)
     for made in (*(cls() for cls in SETTINGS), daily_life()):
         if type(made) not in world.resources:
             world.insert(made)
-    world.add_systems(*(each for each in SYSTEMS if each.name not in left_out))
+    for each in SYSTEMS:
+        if each.name in left_out:
+            continue
+        own = places.get(each.name)
+        if own is None:
+            world.add_system(each)
+        else:
+            world.add_system(own, **({} if "phase" in own.rules else phase_of(each)))
+
+
+def phase_of(system: System) -> dict[str, str]:
+    """The phase that a system runs in, as a rule."""
+    return {"phase": system.rules.get("phase") or "update"}

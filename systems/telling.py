@@ -42,6 +42,7 @@ from populace.ecs.entities import Ids, index_of
 from populace.ecs.events import picked
 from populace.ecs.random import stream_of
 
+from .columns import columns
 from .knowledge import MOST_EXPOSURES, Learning
 from .telling_nodes import ANEW, NODE, ORIGIN, TELLING, link, number_agents, tell
 
@@ -95,7 +96,7 @@ class _Batch:
         held = world.index(Knowledge.owner).of(agents)
         self.held, self.known = held.ids, np.diff(held.offsets)
         self.old = agents.size + held.ids.size
-        self.topics, sure, half_life, rehearsed, hops = _columns(world, held.ids, COPIED)
+        self.topics, sure, half_life, rehearsed, hops = columns(world, held.ids, *COPIED)
         n = self.old + room
         self.node, self.origin = np.zeros(n, NODE), np.zeros(n, ORIGIN)
         self.touched, self.telling = np.zeros(n, i8), np.zeros(room, TELLING)
@@ -193,15 +194,6 @@ COPIED = (
     KnowledgeState.rehearsed,
     Provenance.hops,
 )
-
-
-def _columns(world: World, ids: Ids, fields: Any) -> list[Any]:
-    """The values of several fields, in the order of ids."""
-    found = [np.empty(ids.size, field.dtype) for field in fields]
-    for part in world.at(ids):
-        for column, field in zip(found, fields, strict=True):
-            column[part.at] = part.read(field)[part.rows]
-    return found
 
 
 def _grown(column: npt.NDArray[Any], n: int, more: int) -> npt.NDArray[Any]:

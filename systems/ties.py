@@ -142,6 +142,7 @@ def fetched(row: Any, weight_n: Any, valence_n: Any, last_n: Any, contacts_n: An
 
 
 BLOCK = 256
+MOST_CONTACTS = np.uint32(2**32 - 1)
 
 
 # A tie's four columns are four cache misses, and most of the cost. Reads wait for them side by
@@ -194,7 +195,7 @@ def contact_ties(
                 weight_n[row] = weight
                 valence_n[row] = moved(valence_n[row], outcome, rate)
                 last_n[row] = max(last_n[row], time)
-                contacts_n[row] += np.uint32(1)
+                contacts_n[row] += np.uint32(contacts_n[row] < MOST_CONTACTS)
                 strength_e[e] = saturated(weight, saturation)
             if back_table_e[e] == table:
                 row = back_row_e[e]
@@ -203,7 +204,7 @@ def contact_ties(
                     weight_n[row] = weight
                     valence_n[row] = moved(valence_n[row], outcome, rate)
                     last_n[row] = max(last_n[row], time)
-                    contacts_n[row] += np.uint32(1)
+                    contacts_n[row] += np.uint32(contacts_n[row] < MOST_CONTACTS)
                 else:
                     weight = decayed(weight_n[row], time - last_n[row], half_life)
                 returned_e[e] = saturated(weight, saturation)

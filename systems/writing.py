@@ -68,12 +68,18 @@ def _sentence(occasion: Occasion) -> Insight:
     return Insight(f"{name} often thinks about {_phrase(name, occasion.focal)}", places)
 
 
+_DONE = {"saw ": "seeing ", "talked ": "talking "}
+"""How `perception` and `encounters` tell of what was done, and the same as a phrase."""
+
 _STATE = re.compile(r"(?P<who>.+?) (?:is|are|was|were) (?P<what>\w+.*)", re.DOTALL)
 
 
 def _phrase(name: str, text: str) -> str:
     """What was observed, as a phrase that can follow "about"."""
     text = text.strip().rstrip(".!")
+    for said, doing in _DONE.items():
+        if text.startswith(said):
+            return doing + text.removeprefix(said)
     found = _STATE.fullmatch(text)
     if found is None or _is_doing(text):
         return text

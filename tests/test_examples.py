@@ -8,6 +8,7 @@ import pytest
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.py"))
 SAYS = {
+    "small_society": "know the rumour",
     "own_decay_law": "somebody asks about the fire",
 }
 

@@ -19,7 +19,12 @@ from populace.components import (
     Trace,
 )
 from populace.ecs import NOBODY, World, days, hours
-from populace.ecs.errors import ColumnValueError, ComponentMissingError, DeadEntityError
+from populace.ecs.errors import (
+    CapacityError,
+    ColumnValueError,
+    ComponentMissingError,
+    DeadEntityError,
+)
 from populace.systems import Retention, form_memories, refresh_strength, remember
 
 from . import naive_memory as naive
@@ -271,16 +276,36 @@ def nothing_formed(world, error, match, act):
 
 
 @pytest.mark.parametrize(("has", "lacks"), [(Persona(number=9), "Stream"), (Stream, "Persona")])
-def test_an_owner_without_a_stream_is_an_error_and_nothing_is_formed(has, lacks):
-    """It names the entity and what it lacks; of the others' observations none is half done."""
+def test_an_owner_without_a_stream_is_passed_over(has, lacks):
+    """It cannot remember; the others' observations become memories all the same. Asked outright,
+    `remember` names the entity and what it lacks, and forms nothing."""
     world, agents = observers(debug=True)
     seen(world, agents, [(0, 0, 0)])
     world.step(1)
     odd = world.spawn(1, has)
     world.emit(Observed(owner=[agents[0], odd[0], agents[3]], time=NOW))
+    held = world.events(Observed).read()
     nothing_formed(
-        world, ComponentMissingError, f"entity {int(odd[0])} has no {lacks}", lambda: world.step(1)
+        world,
+        ComponentMissingError,
+        f"entity {int(odd[0])} has no {lacks}",
+        lambda: remember(world, held),
     )
+    before = world.query(Memory).count()
+    world.step(1)
+    assert world.query(Memory).count() == before + 2
+    assert world.index(Memory.owner).count(odd).tolist() == [0]
+
+
+def test_a_full_stream_is_an_error_and_nothing_is_formed():
+    """The last sequence number is that of the 2^32 - 1st memory: then no more, for nobody."""
+    world, agents = observers(debug=True)
+    world.set(agents[:1], Stream(formed=2**32 - 2))
+    world.emit(Observed(owner=agents[[0, 3]], time=NOW))
+    world.step(1)
+    assert world.get(agents[:1], Stream.formed).tolist() == [2**32 - 1]
+    world.emit(Observed(owner=agents[[0, 3]], time=NOW))
+    nothing_formed(world, CapacityError, "a stream holds 4,294,967,295", lambda: world.step(1))
 
 
 def test_owners_that_share_a_number_lose_nothing():

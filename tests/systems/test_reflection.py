@@ -719,3 +719,54 @@ def test_a_real_day_is_the_same_in_any_steps(ville):
     assert one == other
     assert hourly.query(Reflection).gather(Reflection.depth).max() >= 4
     hourly.check()
+
+
+@pytest.mark.parametrize(
+    ("focal", "want"),
+    [
+        ("saw Bo Lind at Hobbs Cafe", "seeing Bo Lind at Hobbs Cafe"),
+        ("talked with Bo Lind at the well", "talking with Bo Lind at the well"),
+        ("talked", "talked"),
+    ],
+)
+def test_what_the_laws_observe_reads_well(focal, want):
+    """What perception and encounters tell becomes a phrase too."""
+    [[insight]] = template_writer([Occasion("Ann", focal, (focal,), 0, 1, 1)])
+    assert insight.text == f"Ann often thinks about {want}"
+
+
+def test_those_who_cannot_remember_do_not_reflect():
+    """Who lacks a stream observes in vain: nothing is formed, nothing summed, nothing raised."""
+    world = World()
+    for law in (Retention(), RecallScore(), Reflecting(threshold=1.0)):
+        world.insert(law)
+    agents = world.spawn(2, Persona(number=[0, 1]))
+    world.add(agents[:1], Stream())
+    world.add_systems(form_memories, reflect)
+    world.emit(Observed(owner=agents, time=0, text="a fire", importance=1.0))
+    world.step(1)
+    assert world.index(Memory.owner).count(agents).tolist()[1] == 0
+    assert world.query(Reflection).count() == 1
+
+
+def test_a_writer_that_fails_loses_nothing():
+    """The observations that it could not take up are there for it in the next step."""
+    failing = [True]
+
+    def moody(occasions):
+        if failing[0]:
+            raise RuntimeError("out of words")
+        return template_writer(occasions)
+
+    world = World()
+    for law in (Retention(), RecallScore(), Reflecting(threshold=1.0)):
+        world.insert(law)
+    ann = world.spawn(1, Persona(number=0, name="Ann"), Stream)
+    world.add_systems(form_memories, reflection(moody))
+    world.emit(Observed(owner=ann, time=0, text="a fire", importance=1.0))
+    with pytest.raises(RuntimeError):
+        world.step(1)
+    assert world.query(Reflection).count() == 0
+    failing[0] = False
+    world.step(1)
+    assert world.query(Reflection).count() == 1

@@ -21,7 +21,7 @@ from populace.components import (
     Stream,
     Tie,
 )
-from populace.ecs import World, days, hours, minutes
+from populace.ecs import World, days, hours, minutes, system
 from populace.ecs.errors import ResourceError, ScheduleError
 from populace.systems import (
     SETTINGS,
@@ -196,3 +196,18 @@ def test_an_empty_world_lives_too():
     world.run(days(2), step=hours(6))
     assert len(world) == 0
     assert world.query(Activity).count() == world.query(Knowledge).count() == 0
+
+
+def test_a_law_of_ones_own_takes_the_place_of_another():
+    """It stands where the other stood, in its phase; a place that there is none of is refused."""
+
+    @system
+    def quiet(world: World):
+        """Nobody meets."""
+
+    world = World()
+    add_laws(world, instead={"meet": quiet})
+    names = [entry.name for stage in world.schedule.stages()["first"] for entry in stage]
+    assert names == ["change_activity", "follow_routine", "quiet", "perceive"]
+    with pytest.raises(ScheduleError, match="'greet'"):
+        add_laws(World(), instead={"greet": quiet})
