@@ -17,9 +17,12 @@ from populace.components import (
     Mood,
     Persona,
     Place,
+    Reflection,
     SocialEnergy,
     Space,
     Stream,
+    Strength,
+    Tie,
 )
 from populace.systems import (
     Colocation,
@@ -28,6 +31,7 @@ from populace.systems import (
     intern_topics,
     learn,
     settle,
+    share_knowing,
 )
 
 N = 300
@@ -75,4 +79,14 @@ for day in ("Monday", "Tuesday", "Wednesday"):
     kinds = np.bincount(world.query(Memory).gather(Memory.kind), minlength=3)
     named = zip(kinds, MemoryKind, strict=True)
     counts = ", ".join(f"{n:,} {kind.name.lower()}s" for n, kind in named)
+    print(
+        f"{day:<10} {share_knowing(world, rumour)[0]:5.1%} know the rumour; "
+        f"{world.query(Tie).count():,} ties; memories: {counts}; "
+        f"{world.query(Reflection).count():,} reflections"
+    )
+
+own = world.index(Memory.owner).ids(people[0])
+best = own[np.argsort(-world.get(own, Strength.value), kind="stable")[:5]]
+print(f"\nWhat {world.text.decode(world.get(people[:1], Persona.name))[0]} remembers best:")
+for text in dict.fromkeys(world.text.decode(world.get(best, Memory.text))):
     print("  ", text)
