@@ -101,8 +101,9 @@ def saturated(weight: Any, saturation: Any) -> Any:
 
 @njit(nogil=True, error_model="numpy")
 def moved(valence: Any, outcome: Any, rate: Any) -> Any:
-    """The valence after a contact, f4. Between two values in [-1, 1] rounding does not leave it."""
-    return valence + rate * (outcome - valence)
+    """The valence after a contact, f4; kept between the two, which rounding may leave."""
+    after = valence + rate * (outcome - valence)
+    return min(max(after, min(valence, outcome)), max(valence, outcome))
 
 
 @jit

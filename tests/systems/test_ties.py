@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from populace.components import Contact, Met, Persona
@@ -241,6 +241,7 @@ def test_ties_only_fade_between_contacts(elapsed, more):
 
 
 @given(st.lists(st.floats(-1, 1, width=32), max_size=30), st.floats(0, 1))
+@example([1.0, -0.08151529729366302], 1.0)
 def test_valence_is_a_moving_average(outcomes, rate):
     """It stays in [-1, 1] and within what it has seen, whatever the rate."""
     drawn = [(0, 1, START + i, 1.0, outcome, False) for i, outcome in enumerate(outcomes)]
