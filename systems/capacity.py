@@ -118,7 +118,7 @@ def surplus(world: World, owners: Ids, excess: npt.NDArray[np.int64], floor: flo
     keys = np.zeros((4, ids.size), np.int64)
     law = strengths_by(law_of(world))
     for part in world.at(ids):
-        rows, at = part.rows, part.at
+        rows, at = part.rows.astype(np.intp), part.at  # numpy would convert them at each look-up
         if not part.has(Trace):  # worth nothing that is known: it stays
             pinned[at] = True
             continue

@@ -4,8 +4,9 @@ Invariants: strength is a function of `Memory.created`, `Trace` and the clock, b
 when it was last swept, of its row, of threads, nor of the wall clock. `Strength` is a cache of it,
 which `refresh_strength` fills; `strengths_of` works it out for some memories, at any time.
 Cost: a sweep reads and writes 20 bytes a row (exponential and power law) or 32 (activation).
-Exponential law 0.35 ns a row in cache, 0.56 from memory, the price of moving the bytes; power law
-1.1, activation 1.8. On two threads, from `World.parallel_rows` rows on, half.
+Exponential law 0.5 ns a row in cache, 0.6 from memory, little more than moving the bytes takes;
+power law 1.0, activation 2.2 (bench `sweep_decay`). On two threads, from `World.parallel_rows` rows
+on, memory is the limit.
 """
 
 from __future__ import annotations
