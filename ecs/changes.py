@@ -76,6 +76,7 @@ class Changes:
 
     def opened(self, table: Table, component: type, rows: Rows | None) -> None:
         """Rows of a component (None: all) have been written by the engine itself."""
+        table.open(component)
         if component not in table.archetype.tracked:
             return
         n_chunks = -(-table.capacity // CHUNK)

@@ -130,3 +130,30 @@ class SettingError(PopulaceError, ValueError):
 
 class SourceFileError(PopulaceError, ValueError):
     """A file that is damaged or not what it was taken for: names file and record."""
+
+
+# -- storage ------------------------------------------------------------------------------------
+
+
+class StorageError(PopulaceError, OSError):
+    """A read or write that the disk or the object store refused: names path and cause."""
+
+
+class SnapshotError(PopulaceError, ValueError):
+    """A snapshot that is damaged, incomplete, foreign, or of a newer version: names the file."""
+
+
+class SchemaError(PopulaceError, TypeError):
+    """A component that changed as a snapshot cannot follow: names component and field."""
+
+
+class LockedError(PopulaceError, RuntimeError):
+    """A directory of snapshots that another process writes to."""
+
+
+class KeyMismatchError(PopulaceError, ValueError):
+    """An encryption key that is missing, malformed, or not the one a snapshot was written with."""
+
+
+class SqlError(PopulaceError, ValueError):
+    """A query that cannot be run, or that is not allowed."""

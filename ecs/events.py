@@ -43,7 +43,7 @@ class EventQueue:
         self.batches: list[tuple[int, int, dict[str, Array]]] = []  # (first number, n, columns)
         self.next = 0
         self._readers: list[weakref.ref[EventReader]] = []
-        self._before_step = 0
+        self.before_step = 0  # number of the first event of the running step
 
     def emit(self, value: Any, text: TextPool, entities: EntityIndex) -> int:
         """Append one batch, checked like a spawn. Returns how many events it holds."""
@@ -116,9 +116,9 @@ class EventQueue:
         """Drop what nobody needs any more."""
         readers = [r for ref in self._readers if (r := ref()) is not None]
         self._readers = [weakref.ref(r) for r in readers]
-        seen = min((r.cursor for r in readers), default=self._before_step)
+        seen = min((r.cursor for r in readers), default=self.before_step)
         self.batches = [b for b in self.batches if b[0] + b[1] > seen]
-        self._before_step = self.next
+        self.before_step = self.next
 
     def __len__(self) -> int:
         return sum(n for _, n, _ in self.batches)

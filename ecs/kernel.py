@@ -106,14 +106,15 @@ class KernelRun(BoundSystem):
         self._keys: list[Key] = [
             getattr(of[c.parameter], c.field) if c.field else IDS for c in rows.columns
         ]
-        self._written = {of[c.parameter] for c in rows.columns if c.writes}
+        written = {of[c.parameter] for c in rows.columns if c.writes}
+        self._written = [c for c in written if schema(c).persisted]
         self._scalars = [(of[s.parameter], s.attribute) for s in rows.scalars]
         self._loop = system.loop
         self._store = world.store
         self._seen = -1
         self._known: dict[int, tuple[int, npt.NDArray[np.int64]]] = {}
         self._parts: list[Part] = []
-        self._tracked: list[tuple[Table, type]] = []
+        self._opened: list[tuple[Table, type]] = []
         self._visited = (0, 0)
 
     def _look(self) -> None:
@@ -123,7 +124,7 @@ class KernelRun(BoundSystem):
         total = int(counts.sum())
         n_parts = world.threads if total >= world.parallel_rows else 1
         self._parts = split(raw, counts, n_parts)
-        self._tracked = [(t, c) for t in tables for c in self._written & {*t.archetype.tracked}]
+        self._opened = [(t, c) for t in tables for c in self._written]
         self._visited = (len(tables), total)
         self._seen = self.query.filter.version
 
@@ -145,7 +146,7 @@ class KernelRun(BoundSystem):
         self.query.tables()
         if self._seen != self.query.filter.version:
             self._look()
-        for table, component in self._tracked:
+        for table, component in self._opened:
             self._store.changes.opened(table, component, None)
         scalars = self._read_scalars() if self._scalars else ()
         parts = self._parts

@@ -18,7 +18,7 @@ more than it saves.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter_ns
@@ -90,6 +90,7 @@ class Schedule:
         self._pool: ThreadPoolExecutor | None = None
         self._spreading = 0  # the thread that spreads a stage
         self._left_out: set[str] = set()
+        self._resumed: dict[str, Mapping[str, int]] = {}
         self.budget: Budget | None = None
 
     # -- registration --------------------------------------------------------------------------
@@ -132,6 +133,22 @@ class Schedule:
             del self.entries[name]
             self._stages = None
             raise
+        for parameter, cursor in self._resumed.pop(name, {}).items():
+            if parameter in entry.bound.readers:
+                entry.bound.readers[parameter].cursor = cursor
+
+    def cursors(self) -> dict[str, dict[str, int]]:
+        """What each system has seen of the events that it reads, by its name and parameter."""
+        held = {name: dict(cursors) for name, cursors in self._resumed.items()}
+        for name, entry in self.entries.items():
+            readers = entry.bound.readers
+            if readers:
+                held[name] = {parameter: reader.cursor for parameter, reader in readers.items()}
+        return held
+
+    def resume(self, cursors: Mapping[str, Mapping[str, int]]) -> None:
+        """Let systems of these names, when they are added, go on reading where they had come."""
+        self._resumed = dict(cursors)
 
     def stages(self) -> dict[str, list[list[Entry]]]:
         """The plan: for each phase its stages, for each stage its systems.
@@ -213,10 +230,10 @@ class Schedule:
                 self._run_stage(stage)
             self.world.sync()
 
-    def refresh(self) -> None:
-        """Make every sweep that can be spared now, in the order of the plan."""
+    def refresh(self, every: bool = False) -> None:
+        """Make every sweep that can be spared now, or every one, in the order of the plan."""
         for entry in self._plan():
-            if entry.spareable:
+            if entry.spareable or (every and entry.fills):
                 self._call(entry)
 
     def _plan(self) -> list[Entry]:

@@ -94,6 +94,8 @@ class Archetype:
         self.keys = self.keys_with(self.tracked)
         self.place: dict[Key, int] = {key: c for c, key in enumerate(self.keys)}
         self.first = {s.cls: self.place[s.fields[0]] for s in self.schemas if s.fields}
+        self.spans = {s.cls: slice(self.first[s.cls], self.first[s.cls] + len(s.fields))
+                      for s in self.schemas if s.fields}  # fmt: skip
         self.plans: dict[int, MovePlan] = {}
 
     def __str__(self) -> str:
@@ -179,6 +181,7 @@ class Table:
         "handed",
         "n",
         "number",
+        "opened",
         "raw",
         "shown",
         "store",
@@ -204,6 +207,7 @@ class Table:
         self._live: list[Array | None] = [None] * len(buffers)
         self._frozen: list[Array | None] = [None] * len(buffers)
         self.handed = bytearray(len(buffers)) if archetype.tracked else None
+        self.opened = bytearray(b"\1" * len(buffers))
         self.dirty: dict[type, npt.NDArray[np.bool_]] = {}
 
     # -- hand-outs ---------------------------------------------------------------------------
@@ -215,6 +219,7 @@ class Table:
             array = self._live[place] = self.buffers[place][: self.n]
         if self.handed is not None:
             self.handed[place] = 1
+        self.opened[place] = 1
         return array
 
     def frozen(self, place: int) -> Array:
@@ -234,6 +239,19 @@ class Table:
         """(n,) u8, read-only."""
         return self.frozen(0)
 
+    def open(self, component: type) -> None:
+        """Note that the engine itself writes columns of a component."""
+        span = self.archetype.spans[component]
+        self.opened[span] = b"\1" * (span.stop - span.start)
+
+    def look(self) -> list[bool]:
+        """Which columns may have been written since the last call, by place."""
+        self.unshow()
+        was = [bool(flag) for flag in self.opened]
+        for place, flag in enumerate(was):
+            self.opened[place] = flag and self.exported(place)
+        return was
+
     def exported(self, place: int) -> bool:
         """Whether anybody outside still holds a writable array of this column."""
         # Each name, list and getrefcount's own argument count one.
@@ -245,6 +263,7 @@ class Table:
     def touch(self) -> None:
         """Make every view and array handed out stale."""
         self.version += 1
+        self.opened[:] = b"\1" * len(self.opened)
         for watcher in self.archetype.watchers:
             watcher.stale = True
         self.unshow()

@@ -8,7 +8,7 @@ Cost: interning is one dict lookup a string (about 50 ns), decoding one list loo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,28 @@ class _Codes(dict[str, int]):
         self._strings.append(text)
         self[text] = code
         return code
+
+
+class Prefix(Sequence[str]):
+    """The first n strings of a pool: no copy, and they stay what they are while it grows."""
+
+    __slots__ = ("_n", "_strings")
+
+    def __init__(self, strings: list[str], n: int) -> None:
+        self._strings, self._n = strings, n
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        if isinstance(at, slice):
+            return self._strings[slice(*at.indices(self._n))]
+        return self._strings[range(self._n)[at]]
 
 
 class TextPool:
@@ -60,6 +82,10 @@ class TextPool:
     def strings(self) -> tuple[str, ...]:
         """Every string, in the order of its code."""
         return tuple(self._strings)
+
+    def prefix(self) -> Prefix:
+        """Every string so far, in the order of its code; strings that come later are not seen."""
+        return Prefix(self._strings, len(self._strings))
 
     def intern(self, texts: Iterable[str]) -> Codes:
         """The codes of `texts`, (n,) u4; strings not seen before are added, all or none."""

@@ -23,10 +23,17 @@ from .component import component_tuple, schema
 from .digest import digest
 from .edges import ensure, upsert
 from .entities import Ids, as_ids
-from .errors import ComponentMissingError, QueryError, ScheduleError, SystemSignatureError
+from .errors import (
+    ComponentMissingError,
+    QueryError,
+    ResourceError,
+    ScheduleError,
+    SystemSignatureError,
+)
 from .events import EventQueues, EventReader
 from .fields import Field
 from .inspection import Row, describe, memory
+from .journal import Journal
 from .observers import Callback, Kind, Observer
 from .pairs import PairIndex
 from .places import Places, places
@@ -88,6 +95,9 @@ class World:
         self.telemetry = Telemetry()
         self.commands = Commands(self, "world.commands")
         self.schedule = Schedule(self, phases)
+        self.journals: dict[type, Journal] = {}
+        self.stale = False  # derived fields wait for their sweeps: a world just restored
+        self._on_step: list[Callable[[World], object]] = []
         self._queries: dict[Any, Query] = {}
         self._templates: dict[str, Template] = {}
 
@@ -310,21 +320,23 @@ class World:
         self.store.guard("reserve")
         table = self.store.archetype(self.store.mask(component_tuple(components))).table
         n = count_rows(n, {})
-        buffers, capacity = table.room(n, exact=True)
-        self.store.entities.reserve(n)
-        self.store.entities.slots[self.store.entities.n_slots :] = 0
-        for buffer in buffers:
-            buffer[table.n :] = 0
-        table.settle_in(buffers, capacity)
+        with self.store.moment:
+            buffers, capacity = table.room(n, exact=True)
+            self.store.entities.reserve(n)
+            self.store.entities.slots[self.store.entities.n_slots :] = 0
+            for buffer in buffers:
+                buffer[table.n :] = 0
+            table.settle_in(buffers, capacity)
         self.store.pool.lend_ids(n)[:] = 0
 
     def shrink(self) -> int:
         """Give slack back to the system. Returns the bytes freed."""
         self.store.guard("shrink")
         before = sum(table.nbytes for table in self.store.tables) + self.store.pool.nbytes
-        for table in self.store.tables:
-            if table.capacity > max(table.n, SMALLEST if table.n else 0):
-                table.resize(table.n)
+        with self.store.moment:
+            for table in self.store.tables:
+                if table.capacity > max(table.n, SMALLEST if table.n else 0):
+                    table.resize(table.n)
         self.store.pool.clear()
         return before - sum(table.nbytes for table in self.store.tables)
 
@@ -338,19 +350,20 @@ class World:
         check_field(field, "cluster")
         if field.width:
             raise QueryError(f"cluster sorts by a field that has one value a row, got {field!r}")
-        for archetype in self.store.archetypes:
-            table = archetype.table
-            if field in archetype.place and table.n > 1:
-                self.store.changes.settle(table)
-                index = table.buffers[0][: table.n].astype(np.uint32)
-                column = table.column(field)
-                if field.kind == "entity":
-                    key = (column << np.uint64(32)) | index
-                    key.sort()
-                    order = self.store.entities.rows_of(key.astype(np.uint32))
-                else:
-                    order = np.lexsort((index, column)).astype(np.uint32)
-                table.permute(order)
+        with self.store.moment:
+            for archetype in self.store.archetypes:
+                table = archetype.table
+                if field in archetype.place and table.n > 1:
+                    self.store.changes.settle(table)
+                    index = table.buffers[0][: table.n].astype(np.uint32)
+                    column = table.column(field)
+                    if field.kind == "entity":
+                        key = (column << np.uint64(32)) | index
+                        key.sort()
+                        order = self.store.entities.rows_of(key.astype(np.uint32))
+                    else:
+                        order = np.lexsort((index, column)).astype(np.uint32)
+                    table.permute(order)
         if self.debug:
             self.check()
 
@@ -407,7 +420,38 @@ class World:
         """A reader of an event type: `.read()` gives what it has not seen yet, as columns."""
         return self.event_queues.queue(cls).reader()
 
+    def keep(self, *events: type) -> None:
+        """Keep the events of these classes for good, from now on: see `journal`. Twice does no
+        harm. Raises UnknownComponentError for anything but an event."""
+        for cls in events:
+            if cls not in self.journals:
+                self.journals[cls] = Journal(self.event_queues.queue(cls))
+
+    def journal(self, cls: type) -> Journal:
+        """The kept events of a class, those of the last step included, as `columns`.
+
+        Raises ResourceError for a class that is not kept.
+        """
+        try:
+            return self.journals[cls]
+        except KeyError:
+            name = getattr(cls, "__name__", cls)
+            raise ResourceError(
+                f"no events {name} are kept; call world.keep({name}) before what you want to see"
+            ) from None
+
     # -- time ------------------------------------------------------------------------------------
+
+    def on_step(self, callback: Callable[[World], object]) -> Callable[[], None]:
+        """Call `callback(world)` at the end of every step, when events and commands have had their
+        way. Returns what ends it."""
+        self._on_step.append(callback)
+
+        def cancel() -> None:
+            if callback in self._on_step:
+                self._on_step.remove(callback)
+
+        return cancel
 
     def add_system(self, system: Any, **rules: Any) -> None:
         """Register a system; rules override those of its decorator (see `system`).
@@ -431,16 +475,24 @@ class World:
             )
         self.store.guard("step")
         begin = perf_counter_ns()
-        if self.store.changes.tracked:
-            self.mark()
-        self.clock.now += int(dt)
-        self.clock.dt = int(dt)
-        self.clock.tick += 1
-        self.schedule.run()
-        for queue in self.event_queues.held.values():
-            queue.end_step()
-        self.telemetry.steps += 1
-        self.telemetry.step_ns += perf_counter_ns() - begin
+        with self.store.moment:
+            if self.stale:
+                self.schedule.refresh(every=True)
+                self.stale = False
+            if self.store.changes.tracked:
+                self.mark()
+            self.clock.now += int(dt)
+            self.clock.dt = int(dt)
+            self.clock.tick += 1
+            self.schedule.run()
+            for journal in self.journals.values():
+                journal.take_up()
+            for queue in self.event_queues.held.values():
+                queue.end_step()
+            self.telemetry.steps += 1
+            self.telemetry.step_ns += perf_counter_ns() - begin
+            for callback in tuple(self._on_step):
+                callback(self)
 
     def run(self, time: int, step: int, progress: Callable[[World], object] | None = None) -> None:
         """Steps of `step` µs until `time` µs have passed; the last one may be shorter.
@@ -479,7 +531,9 @@ class World:
         Only sweeps that a budget could leave out: no result changes. Raises what they do.
         """
         self.store.guard("refresh")
-        self.schedule.refresh()
+        with self.store.moment:
+            self.schedule.refresh(every=self.stale)
+        self.stale = False
 
     def sync(self) -> int:
         """Apply all queued commands now, in the order of the plan. Returns how many."""
