@@ -99,28 +99,33 @@ class Image:
         return next(r for r in self.resources if isinstance(r, Clock))
 
 
-def capture(world: World, *, whole: bool = True) -> Image:
+def capture(world: World, *, whole: bool = True, generations: Array | None = None) -> Image:
     """The world as it is.
 
     whole: with all that `restore` needs; without, only what can be looked at: no generations,
-    queues and cursors. Raises StructuralChangeError for a whole image while commands wait to be
+    queues and cursors. generations: a copy of them that the caller keeps, to show instead of
+    working them out. Raises StructuralChangeError for a whole image while commands wait to be
     applied.
     """
-    waiting = len(world.commands)
+    waiting = len(world.commands) + sum(
+        len(entry.sink.commands) for entry in world.schedule.entries.values()
+    )
     if whole and waiting:
         raise StructuralChangeError(
-            f"{waiting:,} commands wait in world.commands, and an image holds none; apply them "
-            f"with world.sync() first"
+            f"{waiting:,} commands wait in world.commands or in systems, and an image holds none; "
+            f"apply them with world.sync() first"
         )
     store = world.store
-    slots = store.entities.slots[: store.entities.n_slots if whole else 0, 0]
+    if generations is None:
+        slots = store.entities.slots[: store.entities.n_slots if whole else 0, 0]
+        generations = (slots >> INDEX_BITS).astype(np.uint32)
     queues = world.event_queues.held if whole else {}
     return Image(
         seed=world.seed,
         phases=world.schedule.phases,
         components=tuple(store.numbers),
         tables=tuple(_table_image(archetype.table) for archetype in store.archetypes),
-        generations=(slots >> INDEX_BITS).astype(np.uint32),
+        generations=generations,
         texts=store.text.prefix(),
         resources=tuple(world.resources),
         queues=tuple(
@@ -145,7 +150,8 @@ def _table_image(table: Table) -> TableImage:
 
 
 def restore(image: Image, *, threads: int = 1, debug: bool | None = None) -> World:
-    """A world of an image, which takes over its columns where they are contiguous and writable.
+    """A world of an image, which takes over its columns where they are contiguous, writable
+    and own their memory; such an image makes one world.
 
     threads, debug: as World takes them.
 
@@ -214,8 +220,9 @@ def _owned(column: Array, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array
     """The column itself if a table can keep it, else a copy."""
     if column.dtype != dtype or column.shape != shape:
         raise InvariantError(f"a column is {column.dtype} {column.shape}, not {dtype} {shape}")
-    good = column.flags.c_contiguous and column.flags.writeable and column.flags.aligned
-    return column if good else np.array(column)
+    # A view's slices would refer to its base, so nobody could tell whether any are still held.
+    good = column.flags.carray and column.flags.owndata
+    return column if good else np.array(column, order="C")
 
 
 def _restore_entities(entities: EntityIndex, image: Image) -> None:
@@ -232,6 +239,8 @@ def _restore_entities(entities: EntityIndex, image: Image) -> None:
         known = table.n == 0 or int(index.max()) < n_slots
         if not known or not np.array_equal(slots[index, 0], table.ids & ~np.uint64(0xFFFF_FFFF)):
             raise InvariantError("a row's id is not that of any entity, or is there twice")
+        if not slots[index, 0].all():
+            raise InvariantError("a row's id has generation 0, which no entity has")
         slots[index, 0] |= np.arange(table.n, dtype=np.uint64)
         slots[index, 1] = table.number
         held = slots[index, 0] & np.uint64(0xFFFF_FFFF)
@@ -256,7 +265,8 @@ def _restore_indices(store: Store) -> None:
             continue
         for made in archetype.indexed:
             column = table.column(made)
-            bad = store.entities.first_dead(column, nobody=True)
+            end = any(made in each.unique for each in archetype.pairs)
+            bad = store.entities.first_dead(column, nobody=not end)
             if bad >= 0:
                 raise InvariantError(
                     f"{made} of row {bad:,} names entity {int(column[bad])}, which is not alive"

@@ -372,9 +372,10 @@ class World:
     def track(self, *components: type) -> None:
         """Record which rows of these components change, from now on; see `changed_since`."""
         self.store.guard("track")
-        for component in components:
-            self.store.number(component)
-            self.store.changes.track(component)
+        with self.store.moment:
+            for component in components:
+                self.store.number(component)
+                self.store.changes.track(component)
 
     def mark(self) -> int:
         """A point in the history of changes, to ask `changed_since` about. Every step makes one."""

@@ -1,0 +1,252 @@
+"""Snapshots of a world while it runs.
+
+    with Checkpointer(world, "town", every=days(1), keep=3):
+        world.run(days(30), step=hours(1))
+
+At the end of a step that is due the world stands still while its columns are brought up to date in
+a copy (`base.py`); then it goes on, and a thread writes from the copy what has changed since the
+last snapshot, and now and then everything.
+
+Invariants: a snapshot shows the world between two steps. One is written at a time; one that falls
+due meanwhile is taken at the first step after. A write that fails leaves every snapshot as it was,
+the world goes on, and the next one holds what the failed one would have held.
+Cost: the persisted columns a second time in memory; the pause of a look; a thread.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from populace.ecs import World
+from populace.ecs.errors import SnapshotError
+
+from . import manifest as m
+from .base import Base, Look, Rows
+from .keys import Key
+from .snapshot import THREADS, Destination, Snapshots
+from .writing import Delta, FrozenResources, freeze_resources
+
+
+class CheckpointWarning(UserWarning):
+    """A snapshot that could not be written; the world goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """One snapshot that was written.
+
+    pause_s: wall time for which the world stood still. write_s: of writing, in the background.
+    bytes: written; shared files do not count. opened_bytes: of the columns that may have changed,
+    which is what the pause goes through.
+    """
+
+    number: int
+    tick: int
+    now_us: int
+    full: bool
+    rows: int
+    bytes: int
+    opened_bytes: int
+    pause_s: float
+    write_s: float
+
+
+class Checkpointer:
+    """Saves a world at the end of steps, until it is closed. It is the one writer of its directory.
+
+    every: simulated µs; a snapshot is due where a multiple of it is passed. every_s: wall seconds
+    since the last. With neither, `save` alone saves. keep: so many full snapshots are kept, and the
+    deltas since the oldest of them; None keeps all. full_every: every so many snapshots one is
+    full; the others are deltas. on_saved: called with each `Saved`, on the writing thread.
+    on_progress: called with (files written, files in all) meanwhile. threads: of the copy and of
+    writing. key, compression, about: as `save` takes them.
+
+    Raises LockedError where another process writes there, StorageError, SnapshotError for settings
+    that make no sense.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        destination: Destination,
+        *,
+        every: int | None = None,
+        every_s: float | None = None,
+        keep: int | None = None,
+        full_every: int = 16,
+        key: Key | None = None,
+        compression: str | None = None,
+        about: Mapping[str, Any] | None = None,
+        threads: int = THREADS,
+        on_saved: Callable[[Saved], object] | None = None,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> None:
+        for name, value in (("every", every), ("every_s", every_s), ("keep", keep),
+                            ("full_every", full_every)):  # fmt: skip
+            if value is not None and not value > 0:
+                raise SnapshotError(f"a Checkpointer's {name} is > 0 or left out, got {value!r}")
+        self.world = world
+        self.snapshots = Snapshots(destination, key=key)
+        self.every, self.every_s, self.keep, self.full_every = every, every_s, keep, full_every
+        self.about = dict(about or {})
+        self.saved: list[Saved] = []
+        self.failure: Exception | None = None
+        self._compression, self._threads = compression, threads
+        self._on_saved, self._on_progress = on_saved, on_progress
+        self.snapshots.files.acquire()
+        try:
+            self.snapshots.clear_leftovers()
+        except BaseException:
+            self.snapshots.files.release()
+            raise
+        self._base = Base(world, threads)
+        self._committed: tuple[int, m.Manifest] | None = None  # number of the look, what it became
+        self._since_full = 0
+        self._pending = False
+        self._told: Exception | None = None
+        self._last_now, self._last_wall = world.clock.now, perf_counter()
+        self._job: Future[None] | None = None
+        self._writer = ThreadPoolExecutor(1, "populace-checkpoint")
+        self._cancel = world.on_step(self._after_step)
+
+    def __enter__(self) -> Checkpointer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except Exception:
+            if error is None:
+                raise  # else what went wrong first is what counts
+
+    @property
+    def busy(self) -> bool:
+        """Whether a snapshot is being written."""
+        return self._job is not None and not self._job.done()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the copy holds."""
+        return self._base.nbytes
+
+    def save(self) -> Saved:
+        """Save now, and wait until it is done. Raises StorageError, SnapshotError,
+        StructuralChangeError while commands wait."""
+        self.wait()
+        self._start()
+        self.wait()
+        if self.failure is not None:
+            self._told = self.failure
+            raise self.failure
+        return self.saved[-1]
+
+    def wait(self) -> None:
+        """Until nothing is being written."""
+        if self._job is not None:
+            self._job.result()
+            self._job = None
+
+    def close(self) -> None:
+        """Finish what is being written, and leave the directory to others. Twice does no harm.
+
+        Raises what the last snapshot failed with, if it did.
+        """
+        self._cancel()
+        self.wait()
+        self._writer.shutdown()
+        self._base.close()
+        self.snapshots.files.release()
+        if self.failure is not None and self.failure is not self._told:
+            self._told = self.failure
+            raise self.failure
+
+    # -- when ------------------------------------------------------------------------------------
+
+    def _after_step(self, world: World) -> None:
+        now = world.clock.now
+        if self.every is not None and now // self.every != self._last_now // self.every:
+            self._pending = True
+        self._last_now = now
+        if self.every_s is not None and perf_counter() - self._last_wall >= self.every_s:
+            self._pending = True
+        if self._pending and not self.busy:
+            self._tell()
+            self._start()
+
+    def _tell(self) -> None:
+        """Warn of the last failure, once, on the thread of the world."""
+        if self.failure is not None and self.failure is not self._told:
+            self._told = self.failure
+            warnings.warn(str(self.failure), CheckpointWarning, stacklevel=4)
+
+    # -- how -------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        begin = perf_counter()
+        look = self._base.look()
+        frozen = freeze_resources(self.world.resources)
+        self._pending, self._last_wall = False, perf_counter()
+        pause_s = perf_counter() - begin
+        self._job = self._writer.submit(self._write, look, frozen, pause_s)
+
+    def _write(self, look: Look, frozen: FrozenResources, pause_s: float) -> None:
+        begin = perf_counter()
+        try:
+            delta = self._delta(look)
+            manifest = self.snapshots.write(
+                look.image,
+                delta=delta,
+                resources=frozen,
+                about=self.about,
+                compression=self._compression,
+                threads=self._threads,
+                on_progress=self._on_progress,
+            )
+            self._committed = look.number, manifest
+            self._since_full = 0 if delta is None else self._since_full + 1
+            if self.keep is not None:
+                self.snapshots.prune_locked(self.keep)
+            own = f"/{manifest.number:010d}-"
+            done = Saved(
+                number=manifest.number,
+                tick=manifest.tick,
+                now_us=manifest.now_us,
+                full=delta is None,
+                rows=manifest.rows,
+                bytes=sum(file.bytes for name, file in manifest.files.items() if own in name),
+                opened_bytes=look.opened_bytes,
+                pause_s=pause_s,
+                write_s=perf_counter() - begin,
+            )
+            self.failure = None
+            self.saved.append(done)
+            if self._on_saved is not None:
+                self._on_saved(done)
+        except Exception as error:  # the world goes on; `_tell`, `save` and `close` say so
+            self.failure = error
+
+    def _delta(self, look: Look) -> Delta | None:
+        """What a snapshot of a look can build on; None where it is to be full."""
+        if self._committed is None or self._since_full + 1 >= self.full_every:
+            return None
+        after, previous = self._committed
+        base = self._base
+
+        def changed(components: tuple[type, ...], place: int) -> Rows:
+            return base.tables[components][place].changed(after)
+
+        marks = base.generation_marks[: look.image.generations.size]
+        return Delta(previous, changed, np.flatnonzero(marks > after))

@@ -1,0 +1,319 @@
+"""Snapshots of worlds in a directory: save, load, look, compact, prune.
+
+    save(world, "town")
+    world = load("town")
+
+A directory holds one manifest for each snapshot, and the data files that they name; docs/format.md
+describes both. One process writes to it at a time, any number may read.
+
+Invariants: a snapshot counts from the moment that its manifest has its name, when all its files are
+durable; no file that a manifest names is ever changed or deleted; so a crash at any moment leaves
+every snapshot as it was. A directory that has been written to holds no leftovers of a crash.
+Cost: 10M rows of 50 bytes are saved in about 1 s and loaded in 1 s.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from populace.ecs import World
+from populace.ecs.errors import InvariantError, SnapshotError
+from populace.ecs.image import Image, capture, restore
+
+from . import manifest as m
+from .files import Files, open_files
+from .folding import fold
+from .keys import Key
+from .stored import StoredSnapshot
+from .writing import DATA, Delta, FrozenResources, write_snapshot
+
+Destination = str | Path | tuple[Any, str] | Files
+THREADS = 2
+_NUMBERED = re.compile(rf"{DATA}/(\d{{10}})-[^/]+")
+
+
+class SnapshotWarning(UserWarning):
+    """A snapshot that was passed over, and why."""
+
+
+class Snapshots:
+    """The snapshots in a directory, which need not exist yet.
+
+    destination: a path, a URI such as "s3://bucket/run", or a pair (pyarrow file system, path).
+    key: for snapshots that are encrypted, and to encrypt those that are saved.
+    """
+
+    def __init__(self, destination: Destination, *, key: Key | None = None) -> None:
+        self.files = destination if isinstance(destination, Files) else open_files(destination)
+        self.key = key
+
+    def __repr__(self) -> str:
+        return f"<Snapshots in {self.files.location}>"
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def numbers(self) -> list[int]:
+        """The numbers of all snapshots, ascending, damaged ones too."""
+        found = (m.NAME.fullmatch(name) for name in self.files.names())
+        return sorted(int(match[1]) for match in found if match)
+
+    def manifest(self, number: int) -> m.Manifest:
+        """What a snapshot holds. Raises SnapshotError, which names the file."""
+        name = m.manifest_name(number)
+        where = f"{self.files.location}/{name}"
+        manifest = m.parse(bytes(self.files.read(name, size_limit=m.MOST_BYTES)), where)
+        if manifest.number != number:
+            raise SnapshotError(f"{where}: is the manifest of snapshot {manifest.number}, renamed")
+        return manifest
+
+    def open(
+        self,
+        number: int | None = None,
+        *,
+        components: Iterable[type] = (),
+        aliases: Mapping[str, type] | None = None,
+        unknown: Literal["refuse", "make"] = "refuse",
+        threads: int = THREADS,
+    ) -> StoredSnapshot:
+        """A snapshot to read, by default the newest whose files are good.
+
+        Others that are newer are passed over with a SnapshotWarning. components: classes of this
+        program, where snapshots name them otherwise than by the module that they are in. aliases:
+        classes by the path that a snapshot names. unknown: classes that the program does not have
+        are refused, or made of their description.
+
+        Raises SnapshotError, SchemaError, KeyMismatchError, StorageError.
+        """
+        given = tuple(components)
+
+        def opened(which: int) -> StoredSnapshot:
+            return StoredSnapshot(
+                self.files,
+                self.manifest(which),
+                key=self.key,
+                given=given,
+                aliases=aliases,
+                unknown=unknown,
+                threads=threads,
+            )
+
+        if number is not None:
+            return opened(number)
+
+        def good(which: int) -> StoredSnapshot:
+            found = opened(which)
+            found.data.verify()
+            return found
+
+        return self._newest(good)
+
+    def load(
+        self,
+        number: int | None = None,
+        *,
+        components: Iterable[type] = (),
+        aliases: Mapping[str, type] | None = None,
+        threads: int = THREADS,
+    ) -> World:
+        """The world of a snapshot, by default of the newest that is good: see `load`."""
+
+        def loaded(which: int) -> World:
+            found = StoredSnapshot(
+                self.files,
+                self.manifest(which),
+                key=self.key,
+                given=components,
+                aliases=aliases,
+                threads=threads,
+            )
+            try:
+                return restore(found.image(lazy=False))
+            except InvariantError as error:
+                raise SnapshotError(f"{found.where}: contradicts itself: {error}") from error
+
+        return loaded(number) if number is not None else self._newest(loaded)
+
+    def _newest(self, read: Any) -> Any:
+        """What `read` makes of the newest snapshot that it can be made of."""
+        numbers = self.numbers()
+        if not numbers:
+            raise SnapshotError(
+                f"{self.files.location}: holds no snapshot; save(world, ...) makes one"
+            )
+        passed_over: list[str] = []
+        for number in reversed(numbers):
+            try:
+                found = read(number)
+            except SnapshotError as error:
+                passed_over.append(str(error))
+                continue
+            if passed_over:
+                warnings.warn(
+                    f"snapshot {number} is the newest good one; passed over: "
+                    + "; ".join(passed_over),
+                    SnapshotWarning,
+                    stacklevel=3,
+                )
+            return found
+        raise SnapshotError(f"{self.files.location}: no snapshot is good: {'; '.join(passed_over)}")
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the one writer, and clear away what a crash has left. Raises LockedError."""
+        with self.files.lock():
+            self.clear_leftovers()
+            yield
+
+    def clear_leftovers(self) -> int:
+        """Delete what writers before have left that is part of no snapshot; return how many files.
+
+        The lock must be held.
+        """
+        done = self.files.sweep_temporaries()
+        newest = max(self.numbers(), default=0)
+        for name in self.files.names(DATA):
+            numbered = _NUMBERED.fullmatch(name)
+            if numbered and int(numbered[1]) > newest:
+                self.files.delete(name)
+                done += 1
+        return done
+
+    def write(
+        self,
+        image: Image,
+        *,
+        delta: Delta | None = None,
+        resources: FrozenResources | None = None,
+        about: Mapping[str, Any] | None = None,
+        compression: str | None = None,
+        threads: int = THREADS,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> m.Manifest:
+        """Write the next snapshot of an image. The lock must be held. Raises StorageError."""
+        return write_snapshot(
+            self.files,
+            image,
+            max(self.numbers(), default=0) + 1,
+            delta=delta,
+            resources=resources,
+            about=about,
+            key=self.key,
+            compression=compression,
+            threads=threads,
+            version=version("populace"),
+            on_progress=on_progress,
+        )
+
+    def compact(self, *, threads: int = THREADS) -> m.Manifest:
+        """Fold the deltas of the newest good snapshot: the same state, every segment one file.
+
+        It is a new snapshot that takes the place of the one it is made of; files that nothing else
+        names are deleted. Raises LockedError, StorageError, SnapshotError.
+        """
+        with self.writing():
+            found = self.open(unknown="make", threads=threads)
+            if found.manifest.is_full:
+                return found.manifest
+            number = self.numbers()[-1] + 1
+            manifest = fold(found.data, number)
+            self.files.publish(manifest.name, m.serialize(manifest))
+            self.files.delete(found.manifest.name)
+            self._delete_unnamed()
+            return manifest
+
+    def prune(self, keep: int) -> list[int]:
+        """Keep the newest `keep` full snapshots and whatever is newer than the oldest of these;
+        delete the others, and the files that only they name. Returns their numbers.
+
+        Raises SnapshotError, and deletes nothing, where a manifest is damaged, since nobody can
+        say which files it names; LockedError, StorageError.
+        """
+        if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
+            raise SnapshotError(f"prune keeps at least one snapshot, got keep={keep!r}")
+        with self.writing():
+            return self.prune_locked(keep)
+
+    def prune_locked(self, keep: int) -> list[int]:
+        """`prune`, by who holds the lock."""
+        manifests = [self.manifest(number) for number in self.numbers()]
+        full = [manifest.number for manifest in manifests if manifest.is_full]
+        if len(full) <= keep:
+            return []
+        gone = [manifest.number for manifest in manifests if manifest.number < full[-keep]]
+        for number in gone:
+            self.files.delete(m.manifest_name(number))
+        self._delete_unnamed()
+        return gone
+
+    def _delete_unnamed(self) -> None:
+        """Delete the data files that no manifest names."""
+        manifests = [self.manifest(number) for number in self.numbers()]
+        named = {name for held in manifests for name in (*held.files, *held.kept)}
+        for name in self.files.names(DATA):
+            if name not in named:
+                self.files.delete(name)
+
+
+def save(
+    world: World,
+    destination: Destination,
+    *,
+    key: Key | None = None,
+    compression: str | None = None,
+    about: Mapping[str, Any] | None = None,
+    threads: int = THREADS,
+) -> m.Manifest:
+    """Write the whole world as the next snapshot of a directory; return its manifest.
+
+    The world stands still meanwhile. A `Checkpointer` saves while it goes on, and writes only what
+    has changed. key: encrypts every file. compression: None, "lz4" or "zstd". about: JSON-able
+    facts to keep with it.
+
+    Raises StorageError where the disk does, naming path and cause, LockedError where another
+    process writes there, SnapshotError for a resource that cannot be written down; then every
+    snapshot before is as it was. Raises StructuralChangeError while commands wait.
+
+    >>> import tempfile
+    >>> from populace import World, component, f4
+    >>> from populace.storage.snapshot import load, save
+    >>> world = World(seed=7)
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     _ = save(world, directory)
+    ...     load(directory).digest() == world.digest()
+    True
+    """
+    snapshots = Snapshots(destination, key=key)
+    with snapshots.writing(), world.store.moment:
+        return snapshots.write(
+            capture(world), about=about, compression=compression, threads=threads
+        )
+
+
+def load(
+    destination: Destination,
+    *,
+    number: int | None = None,
+    key: Key | None = None,
+    components: Iterable[type] = (),
+    aliases: Mapping[str, type] | None = None,
+    threads: int = THREADS,
+) -> World:
+    """The world of a snapshot, by default of the newest that is good.
+
+    It continues bit for bit as the saved one would: add its systems again, by the same names and
+    in the same order. Snapshots that are damaged are passed over with a SnapshotWarning, unless
+    `number` asks for one. components, aliases: see `Snapshots.open`.
+
+    Raises SnapshotError, naming the file, where none is good; SchemaError, naming component and
+    field, where one has changed in a way that cannot be followed; KeyMismatchError; StorageError.
+    """
+    snapshots = Snapshots(destination, key=key)
+    return snapshots.load(number, components=components, aliases=aliases, threads=threads)
