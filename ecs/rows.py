@@ -100,44 +100,70 @@ def pair_holes(gone_k: Rows, n_left: int, holes_m: Rows, tails_m: Rows) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _stamp_block(now: Any, was: Any, width: int, tick_n: Any, first: int, tick: int) -> int:
-    """stamp_changes for one column of some rows: now and was are their words, `width` a row, and
-    `first` is the first of the rows."""
+def _differ(now: Any, was: Any) -> bool:
+    """Whether two arrays of words differ anywhere."""
     differs = now[0] ^ was[0]
     for w in range(1, now.size):
         differs |= now[w] ^ was[w]
-    changed = 0
-    if differs != 0:
-        for w in range(now.size):
-            if now[w] != was[w]:
-                was[w] = now[w]
-                row = first + w // width
-                changed += tick_n[row] != tick
-                tick_n[row] = tick
-    return changed
+    return differs != 0
+
+
+@njit(cache=True, nogil=True)
+def _stamp_words(now: Any, was: Any, tick_n: Any, tick: Any) -> None:
+    """stamp_changes for one column of some rows, a word each; without branches, it vectorises."""
+    for row in range(now.size):
+        tick_n[row] = tick if now[row] != was[row] else tick_n[row]
+    for row in range(now.size):
+        was[row] = now[row]
+
+
+@njit(cache=True, nogil=True)
+def _stamp_vectors(now: Any, was: Any, width: int, tick_n: Any, tick: Any) -> None:
+    """The same for rows of `width` words."""
+    for w in range(now.size):
+        if now[w] != was[w]:
+            was[w] = now[w]
+            tick_n[w // width] = tick
 
 
 @njit(cache=True, nogil=True)
 def stamp_changes(
     column_c: Any, shadow_c: Any, tick_n: Rows, begin: int, end: int, tick: int
-) -> int:
+) -> bool:
     """Stamp rows in [begin, end) whose bytes differ from the shadow's, and refresh the shadow.
 
-    tick_n: (n,) u4, set to `tick` where any column differs. Returns how many do. O(c rows): 64
-    rows are compared at once, and only where they differ one by one.
+    tick_n: (n,) u4, set to `tick` where any column differs. Returns whether any does. O(c rows),
+    128 rows at a time: with 1 % of the rows changed at random it takes 1.4 times what it takes
+    where none is, with 64 rows twice, for the branch is then taken at random too.
     """
-    changed = 0
+    changed = False
+    stamp = np.uint32(tick)
     for c in range(column_c.shape[0]):
         size = column_c[c, 1]
         now, was = _pointer(column_c[c, 0]), _pointer(shadow_c[c, 0])
-        word = 4 if size % 4 == 0 else 1
-        width = size // word
-        for first in range(begin, end, 64):
-            a, b = first * width, min(first + 64, end) * width
-            if word == 4:
-                n4, w4 = carray(now, b, np.uint32), carray(was, b, np.uint32)
-                changed += _stamp_block(n4[a:b], w4[a:b], width, tick_n, first, tick)
+        for first in range(begin, end, 128):
+            last = min(first + 128, end)
+            ticks = tick_n[first:last]
+            if size == 4:
+                n4, w4 = carray(now, last, np.uint32)[first:], carray(was, last, np.uint32)[first:]
+                if _differ(n4, w4):
+                    changed = True
+                    _stamp_words(n4, w4, ticks, stamp)
+            elif size == 8:
+                n8, w8 = carray(now, last, np.uint64)[first:], carray(was, last, np.uint64)[first:]
+                if _differ(n8, w8):
+                    changed = True
+                    _stamp_words(n8, w8, ticks, stamp)
+            elif size % 4 == 0:
+                a, b = first * (size // 4), last * (size // 4)
+                nv, wv = carray(now, b, np.uint32)[a:], carray(was, b, np.uint32)[a:]
+                if _differ(nv, wv):
+                    changed = True
+                    _stamp_vectors(nv, wv, size // 4, ticks, stamp)
             else:
-                n1, w1 = carray(now, b, np.uint8), carray(was, b, np.uint8)
-                changed += _stamp_block(n1[a:b], w1[a:b], width, tick_n, first, tick)
+                a, b = first * size, last * size
+                n1, w1 = carray(now, b, np.uint8)[a:], carray(was, b, np.uint8)[a:]
+                if _differ(n1, w1):
+                    changed = True
+                    _stamp_vectors(n1, w1, size, ticks, stamp)
     return changed

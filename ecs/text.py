@@ -52,7 +52,7 @@ class Prefix(Sequence[str]):
 
     def __getitem__(self, at: int | slice) -> str | list[str]:
         if isinstance(at, slice):
-            return self._strings[slice(*at.indices(self._n))]
+            return [self._strings[code] for code in range(*at.indices(self._n))]
         return self._strings[range(self._n)[at]]
 
 

@@ -424,9 +424,10 @@ class World:
     def keep(self, *events: type) -> None:
         """Keep the events of these classes for good, from now on: see `journal`. Twice does no
         harm. Raises UnknownComponentError for anything but an event."""
-        for cls in events:
+        queues = [self.event_queues.queue(cls) for cls in events]
+        for cls, queue in zip(events, queues, strict=True):
             if cls not in self.journals:
-                self.journals[cls] = Journal(self.event_queues.queue(cls))
+                self.journals[cls] = Journal(queue)
 
     def journal(self, cls: type) -> Journal:
         """The kept events of a class, those of the last step included, as `columns`.

@@ -134,6 +134,10 @@ class Base:
         self._forget()
         _bases.setdefault(world, WeakSet()).add(self)
         self._threads = ThreadPoolExecutor(threads, "populace-look") if threads > 1 else None
+        nothing = np.empty((0, 2), np.int64)  # compiled now, not while the world stands still
+        stamp_changes(nothing, nothing, self.generation_marks, 0, 0, 0)
+        slots = world.store.entities.slots
+        stamp_generations(slots, self.generations, self.generation_marks, 0, 0, 0)
 
     @property
     def nbytes(self) -> int:

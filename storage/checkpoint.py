@@ -7,9 +7,10 @@ At the end of a step that is due the world stands still while its columns are br
 a copy (`base.py`); then it goes on, and a thread writes from the copy what has changed since the
 last snapshot, and now and then everything.
 
-Invariants: a snapshot shows the world between two steps. One is written at a time; one that falls
-due meanwhile is taken at the first step after. A write that fails leaves every snapshot as it was,
-the world goes on, and the next one holds what the failed one would have held.
+Invariants: a snapshot shows the world between two steps. One is written at a time: which moments
+of simulated time are saved depends on the world alone, not on how quick the disk is. A write that
+fails leaves every snapshot as it was, the world goes on, and the next one holds what the failed one
+would have held.
 Cost: the persisted columns a second time in memory; the pause of a look; a thread.
 """
 
@@ -44,8 +45,9 @@ class Saved:
     """One snapshot that was written.
 
     pause_s: wall time for which the world stood still. write_s: of writing, in the background.
-    bytes: written; shared files do not count. opened_bytes: of the columns that may have changed,
-    which is what the pause goes through.
+    waited_s: for the one before to be written, after which the pause begins. bytes: written; shared
+    files do not count. opened_bytes: of the columns that may have changed, which is what the pause
+    goes through.
     """
 
     number: int
@@ -55,6 +57,7 @@ class Saved:
     rows: int
     bytes: int
     opened_bytes: int
+    waited_s: float
     pause_s: float
     write_s: float
 
@@ -62,8 +65,9 @@ class Saved:
 class Checkpointer:
     """Saves a world at the end of steps, until it is closed. It is the one writer of its directory.
 
-    every: simulated µs; a snapshot is due where a multiple of it is passed. every_s: wall seconds
-    since the last. With neither, `save` alone saves. keep: so many full snapshots are kept, and the
+    every: simulated µs; a snapshot is due where a multiple of it is passed, and the world waits for
+    the one before if it must. every_s: wall seconds since the last; while one is being written none
+    is due. With neither, `save` alone saves. keep: so many full snapshots are kept, and the
     deltas since the oldest of them; None keeps all. full_every: every so many snapshots one is
     full; the others are deltas. on_saved: called with each `Saved`, on the writing thread.
     on_progress: called with (files written, files in all) meanwhile. threads: of the copy and of
@@ -110,7 +114,6 @@ class Checkpointer:
         self._base = Base(world, threads)
         self._committed: tuple[int, m.Manifest] | None = None  # number of the look, what it became
         self._since_full = 0
-        self._pending = False
         self._told: Exception | None = None
         self._last_now, self._last_wall = world.clock.now, perf_counter()
         self._job: Future[None] | None = None
@@ -153,6 +156,12 @@ class Checkpointer:
             raise self.failure
         return self.saved[-1]
 
+    def finish(self) -> None:
+        """Save the last step, unless the newest snapshot shows it. Raises what `save` does."""
+        self.wait()
+        if not self.saved or self.failure or self.saved[-1].tick != self.world.clock.tick:
+            self.save()
+
     def wait(self) -> None:
         """Until nothing is being written."""
         if self._job is not None:
@@ -176,15 +185,15 @@ class Checkpointer:
     # -- when ------------------------------------------------------------------------------------
 
     def _after_step(self, world: World) -> None:
-        now = world.clock.now
-        if self.every is not None and now // self.every != self._last_now // self.every:
-            self._pending = True
+        now, before = world.clock.now, self._last_now
         self._last_now = now
-        if self.every_s is not None and perf_counter() - self._last_wall >= self.every_s:
-            self._pending = True
-        if self._pending and not self.busy:
+        passed = self.every is not None and now // self.every != before // self.every
+        late = self.every_s is not None and perf_counter() - self._last_wall >= self.every_s
+        if passed or (late and not self.busy):
+            begin = perf_counter()
+            self.wait()
             self._tell()
-            self._start()
+            self._start(perf_counter() - begin)
 
     def _tell(self) -> None:
         """Warn of the last failure, once, on the thread of the world."""
@@ -194,15 +203,15 @@ class Checkpointer:
 
     # -- how -------------------------------------------------------------------------------------
 
-    def _start(self) -> None:
+    def _start(self, waited_s: float = 0.0) -> None:
         begin = perf_counter()
         look = self._base.look()
         frozen = freeze_resources(self.world.resources)
-        self._pending, self._last_wall = False, perf_counter()
-        pause_s = perf_counter() - begin
-        self._job = self._writer.submit(self._write, look, frozen, pause_s)
+        self._last_wall = perf_counter()
+        paused = waited_s, self._last_wall - begin
+        self._job = self._writer.submit(self._write, look, frozen, *paused)
 
-    def _write(self, look: Look, frozen: FrozenResources, pause_s: float) -> None:
+    def _write(self, look: Look, frozen: FrozenResources, waited_s: float, pause_s: float) -> None:
         begin = perf_counter()
         try:
             delta = self._delta(look)
@@ -228,6 +237,7 @@ class Checkpointer:
                 rows=manifest.rows,
                 bytes=sum(file.bytes for name, file in manifest.files.items() if own in name),
                 opened_bytes=look.opened_bytes,
+                waited_s=waited_s,
                 pause_s=pause_s,
                 write_s=perf_counter() - begin,
             )

@@ -29,17 +29,25 @@ Array = npt.NDArray[Any]
 
 
 class DataFiles:
-    """The files that a manifest names. threads: to decode on.
+    """The files that a manifest names.
 
-    Raises KeyMismatchError for a missing or wrong key.
+    threads: to decode on. check_key: raise KeyMismatchError for a missing or wrong key; who only
+    verifies files needs none.
     """
 
     def __init__(
-        self, files: Files, manifest: m.Manifest, key: Key | None = None, threads: int = 1
+        self,
+        files: Files,
+        manifest: m.Manifest,
+        key: Key | None = None,
+        threads: int = 1,
+        *,
+        check_key: bool = True,
     ) -> None:
         self.files, self.manifest, self.key, self.threads = files, manifest, key, threads
         self.where = f"{files.location}/{manifest.name}"
-        self._check_key()
+        if check_key:
+            self._check_key()
 
     def _check_key(self) -> None:
         wanted = self.manifest.key

@@ -22,14 +22,14 @@ import numpy as np
 import numpy.typing as npt
 
 from populace.components import Contact, Persona, Stream
-from populace.components.tie import Tie, TieState, TieStrength
 from populace.ecs import Clock, World, hours
 from populace.ecs.entities import Ids
 from populace.ecs.errors import QueryError, ScheduleError
-from populace.storage import Table, write_tables
+from populace.storage import write_tables
 from populace.systems.ties import Ties, apply_contacts, refresh_ties
 
-from .minds import AGENTS, MEMORIES
+from .catalogue import MEMORIES, TIES
+from .minds import PERSONS
 from .population import advance_clock, next_number
 from .sheet import Columns, Sheet, fits, is_number
 
@@ -50,14 +50,6 @@ UNITS_US = {
 HEAVIEST = 1e6
 EARLIEST_US, LATEST_US = -62_135_596_800_000_000, 253_402_300_799_000_000
 """The years 1 to 9999: what dates can show."""
-
-TIES = Table(
-    "ties",
-    required=(Tie, TieState, TieStrength),
-    order=(Tie.source, Tie.target),
-    rename={TieStrength.value: "strength"},
-    references={Tie.source: Persona.number, Tie.target: Persona.number},
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +167,7 @@ def export_ties(
     `source` and `target` of ties.parquet are numbers of agents; `strength` is as of the last sweep.
     Raises what `write_tables` does.
     """
-    return write_tables(world, directory, (AGENTS, MEMORIES, TIES), about=about, force=force)
+    return write_tables(world, directory, (PERSONS, MEMORIES, TIES), about=about, force=force)
 
 
 # -- what the columns hold -------------------------------------------------------------------

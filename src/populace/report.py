@@ -14,6 +14,9 @@ from rich.text import Text
 from populace.components import Persona
 from populace.components.tie import Tie, TieState, TieStrength
 from populace.ecs import World
+from populace.ecs.errors import SnapshotError
+from populace.storage import Snapshots
+from populace.storage.datafiles import DataFiles
 
 from .contacts import ContactLog
 from .personas import Personas
@@ -42,7 +45,7 @@ def run_facts(report: RunReport) -> dict[str, Any]:
     """A run as JSON: counts, seconds, and the strongest memories of one agent."""
     facts = {"forgotten": report.forgotten, **asdict(report)}
     facts["rows_per_s"] = round(report.rows_per_s)
-    for name in ("sweep_s", "compile_s", "setup_s", "run_s", "write_s"):
+    for name in ("sweep_s", "compile_s", "setup_s", "run_s", "write_s", "longest_pause_s"):
         facts[name] = round(facts[name], 4)
     return facts
 
@@ -64,9 +67,13 @@ def print_run(report: RunReport, console: Console) -> None:
         ("seconds: compiling or loading kernels", f"{report.compile_s:.2f}"),
         ("seconds: setting up", f"{report.setup_s:.2f}"),
         (f"seconds: living {days_lived(report)}", f"{report.run_s:.2f}"),
+        ("snapshots", f"{report.snapshots:,}"),
+        ("seconds: longest pause for one", f"{report.longest_pause_s:.4f}"),
         ("seconds: writing tables", f"{report.write_s:.2f}"),
     ):
-        if not (label == "memories imported" and not report.imported):
+        if (label != "memories imported" or report.imported) and (
+            label not in ("snapshots", "seconds: longest pause for one") or report.snapshots
+        ):
             table.add_row(label, text)
     console.print(table)
     if not report.strongest:
@@ -170,3 +177,59 @@ def print_contacts(facts: dict[str, Any], console: Console) -> None:
             f"{tie['contacts']:,}", tie["last"],
         )  # fmt: skip
     console.print(table)
+
+
+def snapshot_facts(snapshots: Snapshots, *, verify: bool = False) -> dict[str, Any]:
+    """What a directory of snapshots holds, as JSON. verify: read and compare every data file."""
+    told: list[dict[str, Any]] = []
+    for number in snapshots.numbers():
+        try:
+            manifest = snapshots.manifest(number)
+            own = f"/{number:010d}-"
+            sizes = {name: file.bytes for name, file in manifest.files.items()}
+            facts = {
+                "number": number,
+                "kind": "full" if manifest.is_full else "delta",
+                "time": date(manifest.now_us),
+                "now_us": manifest.now_us,
+                "tick": manifest.tick,
+                "written": manifest.written,
+                "rows": manifest.rows,
+                "texts": manifest.n_texts,
+                "bytes": manifest.bytes,
+                "own_bytes": sum(size for name, size in sizes.items() if own in name),
+                "encrypted_with": manifest.key,
+                "tables": {
+                    " + ".join(manifest.components[c]["name"] for c in table.components): table.rows
+                    for table in manifest.tables
+                    if table.rows
+                },
+            }
+            if verify:
+                DataFiles(snapshots.files, manifest, check_key=False).verify()
+            told.append(facts)
+        except SnapshotError as error:
+            told.append({"number": number, "damage": str(error)})
+    return {"location": snapshots.files.location, "verified": verify, "snapshots": told}
+
+
+def print_snapshots(facts: dict[str, Any], console: Console) -> None:
+    """The snapshots of a directory as a table, and what is in the newest good one."""
+    table = Table(title=plain(f"Snapshots in {facts['location']}"), title_justify="left")
+    for column in ("number", "kind", "simulated time", "tick", "rows", "bytes", "of its own"):
+        table.add_column(
+            column, justify="left" if column in ("kind", "simulated time") else "right"
+        )
+    good = [told for told in facts["snapshots"] if "damage" not in told]
+    for told in good:
+        table.add_row(
+            str(told["number"]), told["kind"], told["time"], f"{told['tick']:,}",
+            f"{told['rows']:,}", f"{told['bytes']:,}", f"{told['own_bytes']:,}",
+        )  # fmt: skip
+    if good:
+        console.print(table)
+        for name, rows in good[-1]["tables"].items():
+            console.print(plain(f"{rows:>14,}  {name or '(no component)'}"), soft_wrap=True)
+    for told in facts["snapshots"]:
+        if "damage" in told:
+            console.print(plain(f"damaged: {told['damage']}"), soft_wrap=True)

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
-from populace.components import Memory, MemoryKind, Persona, Stream, Strength
+from populace.components import Memory, MemoryKind, Persona, Stream, Strength, Tie
 from populace.ecs import Clock, World, days, hours
 from populace.systems import (
     Forgotten,
@@ -28,6 +29,7 @@ from populace.systems import (
     make_room,
     refresh_strength,
 )
+from populace.systems.ties import Ties, refresh_ties
 
 from .experience import experience, prepare_sentences
 from .generate import populate
@@ -43,7 +45,7 @@ class RunSettings:
     """What `populace run` was asked for.
 
     agents: how many to generate. memories: how many each agent forms over the days. minds: spawns
-    those who are there before them, as `minds.read_minds` returns it.
+    those who are there before them, as `minds.read_minds` returns it; source: what they are called.
     """
 
     agents: int = 10_000
@@ -52,6 +54,14 @@ class RunSettings:
     seed: int = 1
     threads: int = 1
     minds: Callable[[World], object] | None = None
+    source: str = ""
+
+
+@dataclass(slots=True)
+class Scenario:
+    """What a run was made of, so that it can go on from a snapshot. A resource."""
+
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,8 @@ class RunReport:
     setup_s: float = 0.0
     run_s: float = 0.0
     write_s: float = 0.0
+    snapshots: int = 0
+    longest_pause_s: float = 0.0
     strongest_of: str = ""
     strongest: list[StrongMemory] = field(default_factory=list)
 
@@ -107,8 +119,44 @@ def build_society(settings: RunSettings) -> World:
     advance_clock(world, clock.now or START)
     world.insert(Span(clock.now, clock.now + days(settings.days), settings.memories))
     world.insert(prepare_sentences(world, seed=settings.seed))
-    world.add_systems(experience, form_memories, refresh_strength, forget, make_room)
+    facts = {
+        "made_by": "populace run",
+        "seed": settings.seed,
+        "agents": settings.agents,
+        "memories_per_agent": settings.memories,
+        "days": settings.days,
+        "from": settings.source or None,
+    }
+    world.insert(Scenario(facts))
+    add_systems(world)
     return world
+
+
+def add_systems(world: World) -> None:
+    """The systems of the scenario, also for a world that comes from a snapshot of it."""
+    world.add_systems(experience, form_memories, refresh_strength, forget, make_room)
+    if world.query(Tie).count():  # those of the minds: they fade, and nobody meets
+        if Ties not in world.resources:
+            world.insert(Ties())
+        world.add_system(refresh_ties)
+
+
+def days_left(world: World) -> float:
+    """How many of its days a world of the scenario has still to live."""
+    return max(0, world.resource(Span).end - world.clock.now) / days(1)
+
+
+def live_longer(world: World, n_days: float, memories: int | None = None) -> None:
+    """Give a world whose days are over more of them.
+
+    memories: how many each agent forms over these days; None: as many a day as before.
+    """
+    past = world.resource(Span)
+    if memories is None:
+        memories = round(past.memories * n_days / ((past.end - past.start) / days(1)))
+    now = world.clock.now
+    world.insert(Span(now, now + days(n_days), memories), replace=True)
+    world.resource(Scenario).facts["days"] += n_days
 
 
 def live(world: World, *, on_day: Callable[[int, int], None] | None = None) -> RunReport:
@@ -117,6 +165,8 @@ def live(world: World, *, on_day: Callable[[int, int], None] | None = None) -> R
     on_day: called after each day with the days lived and the memories held.
     """
     span, clock = world.resource(Span), world.resource(Clock)
+    if world.stale:
+        world.refresh()
     memories, stream = world.query(Memory), world.query(Stream)
     forgotten = world.events(Forgotten)
     report = RunReport(agents=world.query(Persona).count(), imported=memories.count())
@@ -134,7 +184,7 @@ def live(world: World, *, on_day: Callable[[int, int], None] | None = None) -> R
     report.run_s = perf_counter() - begin
     report.kept = memories.count()
     report.formed = int(stream.gather(Stream.formed).sum(dtype=np.int64)) - before
-    swept = world.telemetry.systems["refresh_strength"]
+    swept = world.telemetry.of("refresh_strength")
     report.rows_swept, report.sweep_s = swept.rows, swept.ns / 1e9
     report.strongest_of, report.strongest = strongest_memories(world)
     return report

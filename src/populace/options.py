@@ -1,0 +1,168 @@
+"""What the commands share: readers of options, the result on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from populace.ecs import World
+    from populace.storage import Key
+
+Command = Callable[[argparse.Namespace], None]
+
+
+def tell(
+    options: argparse.Namespace, facts: dict[str, Any], show: Callable[[Console], None]
+) -> None:
+    """The result, on stdout."""
+    if options.json:
+        print(json.dumps(facts, indent=2))
+        return
+    from rich.console import Console
+
+    console = Console()
+    show(console)
+    for name, rows in facts.get("tables", {}).items():
+        path = options.out / f"{name}.parquet"
+        console.print(f"{path}: {rows:,} rows", highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def progress_of_days(n_days: float) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on stderr that counts days; nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as progress:
+        task = progress.add_task("day 0", total=n_days)
+
+        def on_day(day: int, n_memories: int) -> None:
+            said = f"day {day}: {n_memories:,} memories"
+            progress.update(task, completed=min(day, n_days), description=said)
+
+        yield on_day
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """The reader of a whole number from low to high."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number from {low} to {high}, got {text!r}"
+            )
+        return number
+
+    return read
+
+
+def number_of_days(text: str) -> float:
+    """Days, as an option gives them."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not isfinite(number) or not 0.001 <= number <= 100_000:
+        raise argparse.ArgumentTypeError(f"must be a number from 0.001 to 100000, got {text!r}")
+    return number
+
+
+_SPAN_US = {
+    "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000,
+}  # fmt: skip
+
+
+def span(text: str) -> int:
+    """A span of time such as 90s, 30m, 1h or 14d, in µs."""
+    try:
+        us = round(float(text[:-1]) * _SPAN_US[text[-1:]])
+    except (ValueError, KeyError, OverflowError):
+        us = 0
+    if not 1_000_000 <= us <= 10**15:
+        raise argparse.ArgumentTypeError(
+            f"must be a span of time from 1s to 11574d, as 90s, 30m, 1h or 14d, got {text!r}"
+        )
+    return us
+
+
+def make_command(make: Callable[..., Any], examples: str, *names: str, **options: Any) -> Any:
+    """A parser, made by `make`, whose help ends in examples."""
+    return make(
+        *names,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        **options,
+    )
+
+
+def add_shared(
+    parser: argparse.ArgumentParser, command: Callable[[argparse.Namespace], None]
+) -> None:
+    """What every command takes."""
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write Parquet tables into DIR")
+    parser.add_argument(
+        "--force", action="store_true", help="write into DIR though it holds something else"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(command=command, misuse=parser.error)
+
+
+def check_out(options: argparse.Namespace) -> None:
+    """Refuse a target before any work is done for it."""
+    if options.force and options.out is None:
+        options.misuse("--force is about --out, and there is no --out")
+    if options.out is not None and options.out.exists():
+        from populace.storage import check_target
+
+        check_target(options.out, force=options.force)
+
+
+def write_minds(options: argparse.Namespace, world: World, about: dict[str, Any]) -> dict[str, Any]:
+    """Write the tables where --out says; say which, for the result."""
+    if options.out is None:
+        return {}
+    from .minds import export_minds
+
+    rows = export_minds(world, options.out, about=about, force=options.force)
+    return {"out": str(options.out), "tables": rows}
+
+
+def add_key(parser: argparse.ArgumentParser) -> None:
+    """The option that names an encryption key."""
+    parser.add_argument(
+        "--key-file", type=Path, metavar="FILE",
+        help="with a key in hex or base64, for snapshots that are encrypted (or set POPULACE_KEY)",
+    )  # fmt: skip
+
+
+def key_of(options: argparse.Namespace) -> Key | None:
+    """The key that --key-file or the environment names, if one does."""
+    from populace.storage import Key
+
+    if options.key_file is not None:
+        return Key.from_file(options.key_file)
+    return Key.from_environment() if os.environ.get("POPULACE_KEY") else None
