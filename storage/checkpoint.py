@@ -16,6 +16,7 @@ Cost: the persisted columns a second time in memory; the pause of a look; a thre
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,7 +34,7 @@ from . import manifest as m
 from .base import Base, Look, Rows
 from .keys import Key
 from .snapshot import THREADS, Destination, Snapshots
-from .writing import Delta, FrozenResources, freeze_resources
+from .writing import Delta, FrozenResources, check_writing, checked_about, freeze_resources
 
 
 class CheckpointWarning(UserWarning):
@@ -97,10 +98,11 @@ class Checkpointer:
                             ("full_every", full_every)):  # fmt: skip
             if value is not None and not value > 0:
                 raise SnapshotError(f"a Checkpointer's {name} is > 0 or left out, got {value!r}")
+        check_writing(threads, compression)
         self.world = world
         self.snapshots = Snapshots(destination, key=key)
         self.every, self.every_s, self.keep, self.full_every = every, every_s, keep, full_every
-        self.about = dict(about or {})
+        self.about = checked_about(about)
         self.saved: list[Saved] = []
         self.failure: Exception | None = None
         self._compression, self._threads = compression, threads
@@ -115,6 +117,8 @@ class Checkpointer:
         self._committed: tuple[int, m.Manifest] | None = None  # number of the look, what it became
         self._since_full = 0
         self._told: Exception | None = None
+        self._closed = False
+        self._writing = 0  # the thread that writes
         self._last_now, self._last_wall = world.clock.now, perf_counter()
         self._job: Future[None] | None = None
         self._writer = ThreadPoolExecutor(1, "populace-checkpoint")
@@ -146,8 +150,15 @@ class Checkpointer:
         return self._base.nbytes
 
     def save(self) -> Saved:
-        """Save now, and wait until it is done. Raises StorageError, SnapshotError,
-        StructuralChangeError while commands wait."""
+        """Save now, and wait until it is done.
+
+        Raises StorageError, SnapshotError, also when it is closed, StructuralChangeError while
+        commands wait.
+        """
+        if self._closed:
+            raise SnapshotError(
+                "this Checkpointer is closed; make another, or use save(world, ...)"
+            )
         self.wait()
         self._start()
         self.wait()
@@ -163,7 +174,12 @@ class Checkpointer:
             self.save()
 
     def wait(self) -> None:
-        """Until nothing is being written."""
+        """Until nothing is being written. Raises SnapshotError in a callback of the writing."""
+        if threading.get_ident() == self._writing:
+            raise SnapshotError(
+                "on_saved and on_progress are called while a snapshot is written: they cannot wait "
+                "for it, so they must not save, wait for or close their Checkpointer"
+            )
         if self._job is not None:
             self._job.result()
             self._job = None
@@ -173,8 +189,9 @@ class Checkpointer:
 
         Raises what the last snapshot failed with, if it did.
         """
-        self._cancel()
         self.wait()
+        self._cancel()
+        self._closed = True
         self._writer.shutdown()
         self._base.close()
         self.snapshots.files.release()
@@ -193,7 +210,11 @@ class Checkpointer:
             begin = perf_counter()
             self.wait()
             self._tell()
-            self._start(perf_counter() - begin)
+            try:
+                self._start(perf_counter() - begin)
+            except Exception as error:
+                self.failure = error
+                self._tell()
 
     def _tell(self) -> None:
         """Warn of the last failure, once, on the thread of the world."""
@@ -213,6 +234,7 @@ class Checkpointer:
 
     def _write(self, look: Look, frozen: FrozenResources, waited_s: float, pause_s: float) -> None:
         begin = perf_counter()
+        self._writing = threading.get_ident()
         try:
             delta = self._delta(look)
             manifest = self.snapshots.write(

@@ -97,6 +97,8 @@ class DataFiles:
             self.check(found, wanted, only)
             if all(len(column) == n for column in found.values()):
                 return found
+        if group.segments and names:  # before room is made for what may not be there
+            self.decoded(group.segments[-1].file, names)
         out = {
             name: np.empty((n, part.width) if part.width else n, part.dtype)
             for name, part in wanted.items()

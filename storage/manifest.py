@@ -26,8 +26,11 @@ from populace.ecs.errors import SnapshotError
 
 FORMAT = "populace snapshot"
 VERSION = 1
-NAME = re.compile(r"snapshot-(\d{10})\.json")
+NAME = re.compile(r"snapshot-([0-9]{10})\.json")
 MOST_BYTES = 2**30
+MOST_ROWS = 2**32
+SEGMENT = 2**20
+"""Rows of a segment, all but a group's last."""
 _HEAD = b'{"sha256":"'
 _MIDDLE = b'","manifest":'
 
@@ -273,11 +276,19 @@ def faults(manifest: Manifest) -> Iterator[str]:
                     yield f"has a column {column.name!r} of no component of its table"
     yield from _gaps(manifest.generations.segments, manifest.slots)
     yield from _gaps(manifest.texts, manifest.n_texts)
-    for journal in manifest.journals:
-        yield from _gaps(journal.stretches, journal.rows)
     for event in (*manifest.queues, *manifest.journals):
         if event.event >= known[1]:
             yield f"has events that it does not describe: {event.event}"
+            return
+    for journal in manifest.journals:
+        # Events without fields have no columns, and so no files.
+        if manifest.events[journal.event].get("fields"):
+            yield from _gaps(journal.stretches, journal.rows)
+    if not manifest.phases:
+        yield "has no phases"
+    for n in (manifest.slots, manifest.n_texts, *(table.rows for table in manifest.tables)):
+        if n > MOST_ROWS:
+            yield f"has {n:,} rows, and at most {MOST_ROWS:,} are allowed"
     if any(place >= known[0] for place in manifest.tracked):
         yield f"tracks components that it does not describe: {manifest.tracked}"
     if (manifest.private is None) == (manifest.sealed is None):
@@ -291,6 +302,8 @@ def _gaps(ranges: Any, rows: int) -> Iterator[str]:
         if held.begin != begin or held.end <= begin:
             yield f"has rows {held.begin:,} to {held.end:,} where {begin:,} is next"
             return
+        if isinstance(held, Segment) and held.end - begin > SEGMENT:
+            yield f"has a segment of {held.end - begin:,} rows, and {SEGMENT:,} are allowed"
         begin = held.end
     if begin != rows:
         yield f"has {begin:,} of {rows:,} rows"

@@ -23,19 +23,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from populace.ecs import World
-from populace.ecs.errors import InvariantError, SnapshotError
+from populace.ecs.errors import PopulaceError, SnapshotError
 from populace.ecs.image import Image, capture, restore
 
 from . import manifest as m
+from .datafiles import DataFiles
 from .files import Files, open_files
 from .folding import fold
 from .keys import Key
 from .stored import StoredSnapshot
-from .writing import DATA, Delta, FrozenResources, write_snapshot
+from .writing import DATA, Delta, FrozenResources, published_bytes, write_snapshot
 
 Destination = str | Path | tuple[Any, str] | Files
 THREADS = 2
-_NUMBERED = re.compile(rf"{DATA}/(\d{{10}})-[^/]+")
+_NUMBERED = re.compile(rf"{DATA}/([0-9]{{10}})-[^/]+\.parquet")
 
 
 class SnapshotWarning(UserWarning):
@@ -123,18 +124,21 @@ class Snapshots:
     ) -> World:
         """The world of a snapshot, by default of the newest that is good: see `load`."""
 
+        given = tuple(components)
+
         def loaded(which: int) -> World:
             found = StoredSnapshot(
                 self.files,
                 self.manifest(which),
                 key=self.key,
-                given=components,
+                given=given,
                 aliases=aliases,
                 threads=threads,
             )
+            image = found.image(lazy=False)
             try:
-                return restore(found.image(lazy=False))
-            except InvariantError as error:
+                return restore(image)
+            except PopulaceError as error:
                 raise SnapshotError(f"{found.where}: contradicts itself: {error}") from error
 
         return loaded(number) if number is not None else self._newest(loaded)
@@ -142,26 +146,34 @@ class Snapshots:
     def _newest(self, read: Any) -> Any:
         """What `read` makes of the newest snapshot that it can be made of."""
         numbers = self.numbers()
-        if not numbers:
-            raise SnapshotError(
-                f"{self.files.location}: holds no snapshot; save(world, ...) makes one"
-            )
-        passed_over: list[str] = []
-        for number in reversed(numbers):
-            try:
-                found = read(number)
-            except SnapshotError as error:
-                passed_over.append(str(error))
-                continue
-            if passed_over:
-                warnings.warn(
-                    f"snapshot {number} is the newest good one; passed over: "
-                    + "; ".join(passed_over),
-                    SnapshotWarning,
-                    stacklevel=3,
+        while numbers:
+            passed_over: dict[int, str] = {}
+            for number in reversed(numbers):
+                try:
+                    found = read(number)
+                except SnapshotError as error:
+                    passed_over[number] = str(error)
+                    continue
+                self._warn(number, passed_over)
+                return found
+            before, numbers = numbers, self.numbers()
+            if numbers == before:  # else its writer has made new ones and deleted these
+                raise SnapshotError(
+                    f"{self.files.location}: no snapshot is good: "
+                    + "; ".join(passed_over.values())
                 )
-            return found
-        raise SnapshotError(f"{self.files.location}: no snapshot is good: {'; '.join(passed_over)}")
+        raise SnapshotError(f"{self.files.location}: holds no snapshot; save(world, ...) makes one")
+
+    def _warn(self, number: int, passed_over: Mapping[int, str]) -> None:
+        """Say which snapshots were passed over; those that a writer has deleted are no matter."""
+        there = self.numbers() if passed_over else []
+        told = [why for which, why in passed_over.items() if which in there]
+        if told:
+            warnings.warn(
+                f"snapshot {number} is the newest good one; passed over: {'; '.join(told)}",
+                SnapshotWarning,
+                stacklevel=4,
+            )
 
     # -- writing -----------------------------------------------------------------------------------
 
@@ -219,13 +231,18 @@ class Snapshots:
         names are deleted. Raises LockedError, StorageError, SnapshotError.
         """
         with self.writing():
-            found = self.open(unknown="make", threads=threads)
-            if found.manifest.is_full:
-                return found.manifest
-            number = self.numbers()[-1] + 1
-            manifest = fold(found.data, number)
-            self.files.publish(manifest.name, m.serialize(manifest))
-            self.files.delete(found.manifest.name)
+
+            def good(which: int) -> DataFiles:
+                data = DataFiles(self.files, self.manifest(which), self.key, threads)
+                data.verify()
+                return data
+
+            data: DataFiles = self._newest(good)
+            if data.manifest.is_full:
+                return data.manifest
+            manifest = fold(data, self.numbers()[-1] + 1)
+            self.files.publish(manifest.name, published_bytes(manifest))
+            self.files.delete(data.manifest.name)
             self._delete_unnamed()
             return manifest
 
@@ -258,7 +275,7 @@ class Snapshots:
         manifests = [self.manifest(number) for number in self.numbers()]
         named = {name for held in manifests for name in (*held.files, *held.kept)}
         for name in self.files.names(DATA):
-            if name not in named:
+            if name not in named and _NUMBERED.fullmatch(name):
                 self.files.delete(name)
 
 

@@ -7,7 +7,7 @@ today's (`evolve.py`). Columns and texts are read when they are asked for, or al
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Literal, overload
 
@@ -172,7 +172,7 @@ class StoredSnapshot:
             seed=manifest.seed,
             phases=manifest.phases,
             components=tuple(components),
-            tables=tuple(tables),
+            tables=_merged(tables),
             generations=generations,
             texts=self.texts,
             resources=tuple(self._resources(private)),
@@ -342,3 +342,30 @@ class StoredSnapshot:
         columns = self._events(journal.event, files, journal.rows)
         cls = self.event_plans[journal.event].cls
         return JournalImage(cls, journal.rows, journal.cursor, columns)
+
+
+def _merged(tables: Sequence[TableImage]) -> tuple[TableImage, ...]:
+    """The tables of an image, one for each set of components: where a component requires another
+    anew, two of them may have become alike."""
+    alike: dict[frozenset[type], list[TableImage]] = {}
+    for table in tables:
+        alike.setdefault(frozenset(table.components), []).append(table)
+    if len(alike) == len(tables):
+        return tuple(tables)
+    merged = []
+    for parts in alike.values():
+        first = parts[0]
+        if len(parts) > 1:
+            first = TableImage(
+                first.components,
+                first.number,
+                sum(part.n for part in parts),
+                np.concatenate([part.ids for part in parts]),
+                {
+                    made: np.concatenate([part.columns[made] for part in parts])
+                    for made in first.columns
+                },
+            )
+        merged.append(first)
+    ranks = {number: rank for rank, number in enumerate(sorted(t.number for t in merged))}
+    return tuple(replace(table, number=ranks[table.number]) for table in merged)

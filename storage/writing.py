@@ -13,28 +13,29 @@ Cost: full about 100 ns a row, most of it encoding, on the threads given; a delt
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from populace.ecs import Field, schema
+from populace.ecs.errors import SnapshotError
 from populace.ecs.image import Image, JournalImage, QueueImage, TableImage
 
 from . import manifest as m
 from .base import Array, Rows, column_groups
-from .columns import encode, encode_blob
+from .columns import CODECS, encode, encode_blob
 from .describe import describe, path_of
 from .files import Files
 from .keys import Key
 from .plain import flatten
 
-SEGMENT = 2**20
 REWRITE_SHARE = 0.25
 """Of a segment's rows: where more have changed, it is written anew."""
 MOST_PATCHES = 16
@@ -46,12 +47,16 @@ Changed = Callable[[tuple[type, ...], int], Rows | None]
 changed since the previous snapshot; None: all."""
 
 
-@runtime_checkable
 class KeepsFiles(Protocol):
     """A resource with files of its own in the directory of snapshots, such as an archive."""
 
     def kept(self) -> Mapping[str, m.File]:
         """The files that the resource, as it is now, cannot do without, by name."""
+
+
+def keeps_files(resource: Any) -> TypeGuard[KeepsFiles]:
+    """Whether a resource has files of its own: a method of that name, not just a field."""
+    return callable(getattr(type(resource), "kept", None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ def freeze_resources(resources: Iterable[Any]) -> FrozenResources:
     held = tuple(resources)
     return FrozenResources(
         flat=tuple((path_of(type(r)), *flatten(r)) for r in held),
-        kept={n: f for r in held if isinstance(r, KeepsFiles) for n, f in r.kept().items()},
+        kept={n: f for r in held if keeps_files(r) for n, f in r.kept().items()},
     )
 
 
@@ -100,12 +105,50 @@ def write_snapshot(
     (files written, files in all). Raises StorageError where the disk does; then nothing has been
     published.
     """
+    check_writing(threads, compression)
     frozen = freeze_resources(image.resources) if resources is None else resources
     with ThreadPoolExecutor(threads, "populace-write") as pool:
         writer = _Writer(files, number, delta, key, compression, pool, on_progress)
-        manifest = writer.write(image, frozen, about or {}, version)
-    files.publish(manifest.name, m.serialize(manifest))
+        manifest = writer.write(image, frozen, checked_about(about), version)
+    files.publish(manifest.name, published_bytes(manifest))
     return manifest
+
+
+def check_writing(threads: int, compression: str | None) -> None:
+    """Raise SnapshotError for settings of writing that make no sense."""
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise SnapshotError(f"threads is a whole number >= 1, got {threads!r}")
+    if compression is not None and compression not in CODECS:
+        raise SnapshotError(f"compression is None, 'lz4' or 'zstd', got {compression!r}")
+
+
+def published_bytes(manifest: m.Manifest) -> bytes:
+    """A manifest's bytes, which have been read again: what is published can be loaded.
+
+    Raises SnapshotError for a clock, a count or `about` that JSON or the format does not hold.
+    """
+    try:
+        data = m.serialize(manifest)
+    except (TypeError, ValueError) as error:
+        raise SnapshotError(f"the snapshot cannot be written down as JSON: {error}") from error
+    m.parse(data, "the snapshot as it would be written")
+    return data
+
+
+def checked_about(about: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Facts to keep with a snapshot, which JSON holds as they are. Raises SnapshotError."""
+    facts = dict(about or {})
+    try:
+        same = json.loads(json.dumps(facts, allow_nan=False)) == facts
+        json.dumps(facts, ensure_ascii=False).encode()
+    except (TypeError, ValueError) as error:
+        raise SnapshotError(f"about= must be JSON: {error}") from error
+    if not same:
+        raise SnapshotError(
+            "about= must be JSON as it is: texts as keys, lists in place of tuples, and numbers, "
+            "texts, booleans and None as values"
+        )
+    return facts
 
 
 class _Writer:
@@ -150,7 +193,9 @@ class _Writer:
         journals = [self._journal(held, events, work) for held in image.journals]
         queues = [self._queue(held, events, work) for held in image.queues]
         private = m.Private(
-            resources=tuple(self._resource(*resource, work=work) for resource in resources.flat),
+            resources=tuple(
+                self._resource(place, flat, work) for place, flat in enumerate(resources.flat)
+            ),
             cursors={name: dict(cursors) for name, cursors in image.cursors.items()},
             counts=dict(image.counts),
             about=dict(about),
@@ -300,8 +345,8 @@ class _Writer:
         patched: list[Rows] = []
         patch = f"{DATA}/{self.number:010d}-{label}.patch.parquet"
         before = {s.begin: s for s in known.segments} if known else {}
-        for begin in range(0, n, SEGMENT):
-            end = min(begin + SEGMENT, n)
+        for begin in range(0, n, m.SEGMENT):
+            end = min(begin + m.SEGMENT, n)
             old = before.get(begin)
             if old is not None and changed is not None:
                 low, high = np.searchsorted(changed, (begin, end))
@@ -315,7 +360,7 @@ class _Writer:
                     continue
             part = slice(begin, end)
             name = self._later(
-                f"{label}.{begin // SEGMENT}",
+                f"{label}.{begin // m.SEGMENT}",
                 lambda part=part: {name: value[part] for name, value in values.items()},
                 work,
                 told,
@@ -365,10 +410,15 @@ class _Writer:
                 ),
                 (),
             )
-        stretches = self._series(
-            f"journal{events[held.event]}", known, held.n, work,
-            lambda a, b: {name: column[a:b] for name, column in held.columns.items()},
-        )  # fmt: skip
+        stretches: tuple[m.Stretch, ...] = ()
+        if held.columns:
+            stretches = self._series(
+                f"journal{events[held.event]}",
+                known,
+                held.n,
+                work,
+                lambda a, b: {name: column[a:b] for name, column in held.columns.items()},
+            )
         return m.Journal(events[held.event], held.n, held.cursor, stretches)
 
     def _queue(
@@ -391,19 +441,19 @@ class _Writer:
     # -- resources ---------------------------------------------------------------------------------
 
     def _resource(
-        self, path: str, value: dict[str, Any], arrays: Mapping[str, Array], *,
-        work: list[Callable[[], None]],
-    ) -> m.Resource:  # fmt: skip
+        self, place: int, flat: FlatResource, work: list[Callable[[], None]]
+    ) -> m.Resource:
+        path, value, arrays = flat
         private = self.before.private if self.before else None
         held = [a for r in private.resources for a in r.arrays.values()] if private else []
         known = {array.sha256: array for array in held}
         stored = {}
-        for place, (name, array) in enumerate(arrays.items()):
+        for k, (name, array) in enumerate(arrays.items()):
             digest = hashlib.sha256(f"{array.dtype.str} {array.size} ".encode())
             digest.update(array.data)
             found = known.get(digest.hexdigest())
             if found is None:
-                label = f"{path.rpartition('.')[2].rpartition(':')[2]}.{place}"
+                label = f"resource{place}.{k}"
                 file = self._later(label, lambda array=array: {"value": array}, work)
                 found = m.StoredArray(file, digest.hexdigest())
             stored[name] = found
