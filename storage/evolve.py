@@ -49,12 +49,14 @@ class Plan:
     """What becomes of the stored columns of one component or event.
 
     sources: for each persisted field of today's class its stored column, or None where it takes
-    its default. lost: the stored columns that today's class has no use for.
+    its default. lost: the stored columns that today's class has no use for. newly_unique: today's
+    class has a unique pair that was none, so what is stored may hold one twice.
     """
 
     cls: type
     sources: Mapping[Field, Source | None]
     lost: tuple[str, ...] = ()
+    newly_unique: bool = False
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -81,10 +83,12 @@ def match(description: Any, cls: type) -> Plan:
         )
     held = {name: part for name, part in stored.fields.items() if not part.derived}
     today = {part.name for part in made.persisted}
+    unique = {part.name for part in made.unique}
     return Plan(
         cls,
         {part: _source(part, held.get(part.name), stored) for part in made.persisted},
         tuple(name for name in held if name not in today),
+        newly_unique=bool(unique) and unique != set(stored.unique),
     )
 
 

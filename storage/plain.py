@@ -13,7 +13,8 @@ name} for an array of more than 64 elements.
 
 Invariants: what was flattened is rebuilt equal, with its dtypes, shapes, the order of its dicts and
 whether its arrays may be written; equal sets have equal JSON. A value that is held twice is written
-twice. Whatever the JSON is, `rebuild` gives a resource or raises a PopulaceError.
+twice. Whatever the JSON is, `rebuild` gives a resource or raises a PopulaceError; the code that
+runs on it is that of the dataclasses and enums that `find` gives.
 Cost: 2 µs to flatten a settings class and 25 to rebuild one; an array is copied once.
 """
 
@@ -81,8 +82,8 @@ def rebuild(value: Any, arrays: Mapping[str, Array], find: Callable[[str], type]
     and nothing called, since a run may have moved it to where no constructor begins; attributes
     that are not fields are not state.
 
-    Raises SnapshotError for what `flatten` does not write and for values that a frozen class
-    refuses, SchemaError for a field that has gained no default, and whatever `find` raises.
+    Raises SnapshotError for what `flatten` does not write, SchemaError for values that a frozen
+    class refuses today and for a field that has gained no default, and whatever `find` raises.
     """
     reader = _Reader(arrays, find)
     try:
@@ -224,7 +225,7 @@ class _Reader:
         try:
             return cls(**{name: given[name] for name in names})
         except Exception as error:  # of the class's own check
-            raise SnapshotError(
+            raise SchemaError(
                 f"{self.resource}: today's {cls.__name__} refuses what the snapshot holds: "
                 f"{error}; widen what it takes, or load with the older class, mend the resource "
                 f"and save"

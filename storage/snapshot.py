@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from populace.ecs import World
-from populace.ecs.errors import PopulaceError, SnapshotError
+from populace.ecs.errors import PopulaceError, SchemaError, SnapshotError
 from populace.ecs.image import Image, capture, restore
 
 from . import manifest as m
@@ -139,6 +139,11 @@ class Snapshots:
             try:
                 return restore(image)
             except PopulaceError as error:
+                fresh = [plan.cls.__name__ for plan in found.plans if plan.newly_unique]
+                if fresh:  # what is wrong is today's class, not the file
+                    raise SchemaError(
+                        f"{found.where}: {fresh[0]} has a unique pair today that it had not: {error}"
+                    ) from error
                 raise SnapshotError(f"{found.where}: contradicts itself: {error}") from error
 
         return loaded(number) if number is not None else self._newest(loaded)

@@ -132,6 +132,7 @@ class StoredSnapshot:
         self.data = DataFiles(files, manifest, key, threads)
         self.files, self.manifest, self.key, self.where = files, manifest, key, self.data.where
         self.given, self.aliases, self.unknown = tuple(given), aliases, unknown
+        self._made: dict[str, type] = {}
         self.plans = [self._plan(told, "component") for told in manifest.components]
         self.event_plans = [self._plan(told, "event") for told in manifest.events]
         self.texts = Texts(manifest.n_texts, self._read_texts)
@@ -143,7 +144,8 @@ class StoredSnapshot:
         except SchemaError:
             if self.unknown == "refuse":
                 raise
-            cls = make_class(told)
+            cls = make_class(told, self._made)
+        self._made[described.path] = cls
         return match(told, cls)
 
     # -- the image ---------------------------------------------------------------------------------
@@ -207,12 +209,12 @@ class StoredSnapshot:
                 if array.file in self.manifest.files
             }
             try:
-                find(resource.path)
+                made = rebuild(resource.value, arrays, find)
             except SchemaError:
                 if self.unknown == "make":
                     continue
                 raise
-            yield rebuild(resource.value, arrays, find)
+            yield made
 
     def _read_texts(self) -> list[str]:
         texts: list[str] = []
