@@ -142,7 +142,7 @@ class Snapshots:
                 fresh = [plan.cls.__name__ for plan in found.plans if plan.newly_unique]
                 if fresh:  # what is wrong is today's class, not the file
                     raise SchemaError(
-                        f"{found.where}: {fresh[0]} has a unique pair today that it had not: {error}"
+                        f"{found.where}: {fresh[0]} has a unique pair today, and had none: {error}"
                     ) from error
                 raise SnapshotError(f"{found.where}: contradicts itself: {error}") from error
 
