@@ -158,6 +158,7 @@ class Base:
         self.missed: dict[tuple[type, ...], set[Key]] = {}  # opened columns, by table
         self.generations = np.empty(0, np.uint32)
         self.generation_marks = np.empty(0, np.uint32)
+        self._slots = 0
         self._versions = -1
 
     def look(self) -> Look:
@@ -233,6 +234,8 @@ class Base:
             grown[0, : self.generations.size] = self.generations
             grown[1, : self.generations.size] = self.generation_marks
             self.generations, self.generation_marks = grown
+        self.generation_marks[self._slots : n] = self.looks
+        self._slots = n
         for begin in range(0, n, PIECE):
             end = min(begin + PIECE, n)
             call = (entities.slots, self.generations, self.generation_marks, begin, end, self.looks)

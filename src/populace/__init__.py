@@ -61,8 +61,8 @@ __all__ = [
     "NOBODY", "AnyOf", "Checkpointer", "Clock", "Commands", "Emit", "Entity", "Events", "Id", "Key",
     "Query", "Read", "Res", "ResMut", "Rng", "Rows", "Snapshots", "Text", "Vector", "With",
     "Without", "World", "Write", "__version__", "b1", "component", "days", "event", "f2", "f4",
-    "f8", "field", "hours", "i1", "i2", "i4", "i8", "jit", "kernel", "load", "minutes", "ms", "save",
-    "schema", "seconds", "setting", "settings", "system", "u1", "u2", "u4", "u8", "us",
+    "f8", "field", "hours", "i1", "i2", "i4", "i8", "jit", "kernel", "load", "minutes", "ms",
+    "save", "schema", "seconds", "setting", "settings", "system", "u1", "u2", "u4", "u8", "us",
 ]  # fmt: skip
 
 _STORAGE = {"Checkpointer", "Key", "Snapshots", "load", "save"}
