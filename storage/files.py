@@ -107,6 +107,10 @@ class Files(ABC):
         """Where an engine that opens files itself finds this one, or None if it cannot."""
         return None
 
+    @abstractmethod
+    def below(self, folder: str) -> Files:
+        """The same files from a folder of the directory on, with a lock of their own."""
+
 
 class LocalFiles(Files):
     """A directory of a local file system; made, with its parents, when first written to.
@@ -115,7 +119,7 @@ class LocalFiles(Files):
     """
 
     def __init__(self, path: str | Path, disk: Disk | None = None) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # a program may change its directory
         self.location = str(path)
         self._disk = disk or Disk()
         self._unsynced: set[Path] = set()  # folders in which names have come or gone
@@ -240,6 +244,10 @@ class LocalFiles(Files):
     def local_path(self, name: str) -> Path:
         """Its path."""
         return self._path(name)
+
+    def below(self, folder: str) -> LocalFiles:
+        """A folder of this directory, on the same disk."""
+        return LocalFiles(self._path(folder), self._disk)
 
     def _path(self, name: str) -> Path:
         """The path of a name that does not lead out of the directory."""

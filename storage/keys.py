@@ -12,6 +12,7 @@ import contextlib
 import hmac
 import os
 from pathlib import Path
+from typing import NoReturn
 
 from populace.ecs.errors import KeyMismatchError, StorageError
 
@@ -24,7 +25,7 @@ class Key:
 
     >>> from populace.storage.keys import Key
     >>> Key(bytes(32))
-    Key(fingerprint='b80032649db88536')
+    Key(fingerprint='dc3bc4f5a1c5971b')
     """
 
     __slots__ = ("_secret",)
@@ -75,18 +76,25 @@ class Key:
     @property
     def fingerprint(self) -> str:
         """16 hex digits that tell keys apart, safe to publish."""
-        return hmac.digest(self._secret, b"populace key fingerprint", "sha256")[:8].hex()
+        return self._derived(b"fingerprint")[:8].hex()
 
     def for_file(self, name: str) -> bytes:
         """The secret under which the file of that name is encrypted, as long as this one."""
-        made = hmac.digest(self._secret, b"populace file key\0" + name.encode(), "sha256")
-        return made[: len(self._secret)]
+        return self._derived(b"file " + name.encode())[: len(self._secret)]
+
+    def _derived(self, purpose: bytes) -> bytes:
+        """32 bytes that only this secret gives; its length counts, which HMAC pads away."""
+        text = b"populace %d %b" % (len(self._secret), purpose)
+        return hmac.digest(self._secret, text, "sha256")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Key) and hmac.compare_digest(self._secret, other._secret)
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Key is not pickled or copied: it would show; make it where it is used")
 
     def __repr__(self) -> str:
         return f"Key(fingerprint={self.fingerprint!r})"
