@@ -32,7 +32,12 @@ EXAMPLES = """examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. Misuse raises SystemExit(2), as argparse does."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and getattr(options, "query", "") is None and not rest[0].startswith("-"):
+        options.query = rest.pop(0)  # behind options, argparse has no place for it
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         command: Callable[[argparse.Namespace], None] = options.command
         with _plain_warnings():

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from .options import add_key, key_of, make_command, tell, whole
+from .options import add_key, key_of, make_command, refuse_no_directory, tell, whole
 
 INFO_EXAMPLES = """examples:
   populace info town
@@ -70,7 +69,7 @@ def _info(options: argparse.Namespace) -> None:
 
     from .report import print_snapshots, snapshot_facts
 
-    _refuse_no_directory(options)
+    refuse_no_directory(options)
     snapshots = Snapshots(options.directory, key=key_of(options))
     facts = snapshot_facts(snapshots, verify=options.verify)
     tell(options, facts, lambda console: print_snapshots(facts, console))
@@ -82,7 +81,7 @@ def _info(options: argparse.Namespace) -> None:
 def _compact(options: argparse.Namespace) -> None:
     from populace.storage import Snapshots
 
-    _refuse_no_directory(options)
+    refuse_no_directory(options)
     manifest = Snapshots(options.directory, key=key_of(options)).compact()
     facts = {"number": manifest.number, "rows": manifest.rows, "bytes": manifest.bytes}
     tell(options, facts, lambda console: console.print(
@@ -94,16 +93,10 @@ def _compact(options: argparse.Namespace) -> None:
 def _prune(options: argparse.Namespace) -> None:
     from populace.storage import Snapshots
 
-    _refuse_no_directory(options)
+    refuse_no_directory(options)
     snapshots = Snapshots(options.directory, key=key_of(options))
     gone = snapshots.prune(options.keep)
     facts = {"deleted": gone, "kept": snapshots.numbers()}
     tell(options, facts, lambda console: console.print(
         f"deleted {len(gone):,} snapshots, {len(facts['kept']):,} are kept", highlight=False
     ))  # fmt: skip
-
-
-def _refuse_no_directory(options: argparse.Namespace) -> None:
-    """A directory that is to be read must be there; a URI is looked up by who reads it."""
-    if "://" not in options.directory and not Path(options.directory).is_dir():
-        options.misuse(f"DIR: there is no directory {options.directory}")

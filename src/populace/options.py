@@ -32,9 +32,10 @@ def tell(
 
     console = Console()
     show(console)
-    for name, rows in facts.get("tables", {}).items():
-        path = options.out / f"{name}.parquet"
-        console.print(f"{path}: {rows:,} rows", highlight=False, markup=False, soft_wrap=True)
+    if "out" in facts:
+        for name, rows in facts["tables"].items():
+            path = options.out / f"{name}.parquet"
+            console.print(f"{path}: {rows:,} rows", highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -166,3 +167,9 @@ def key_of(options: argparse.Namespace) -> Key | None:
     if options.key_file is not None:
         return Key.from_file(options.key_file)
     return Key.from_environment() if os.environ.get("POPULACE_KEY") else None
+
+
+def refuse_no_directory(options: argparse.Namespace) -> None:
+    """A directory that is to be read must be there; a URI is looked up by who reads it."""
+    if "://" not in options.directory and not Path(options.directory).is_dir():
+        options.misuse(f"DIR: there is no directory {options.directory}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,9 +19,11 @@ from populace.ecs import World
 from populace.ecs.errors import SnapshotError
 from populace.storage import Snapshots
 from populace.storage.datafiles import DataFiles
+from populace.storage.results import Result
 
 from .contacts import ContactLog
 from .personas import Personas
+from .questions import Preset
 from .run import RunReport
 from .source import EPOCH
 from .ville import Ville
@@ -233,3 +237,44 @@ def print_snapshots(facts: dict[str, Any], console: Console) -> None:
     for told in facts["snapshots"]:
         if "damage" in told:
             console.print(plain(f"damaged: {told['damage']}"), soft_wrap=True)
+
+
+def print_rows(result: Result, console: Console, most: int) -> None:
+    """The first rows of a result as a table."""
+    table = Table()
+    for held in result.arrow().schema:
+        number = pa.types.is_integer(held.type) or pa.types.is_floating(held.type)
+        table.add_column(plain(held.name), justify="right" if number else "left")
+    shown = result.arrow().slice(0, most)
+    for row in zip(*(column.to_pylist() for column in shown.columns), strict=True):
+        table.add_row(*(plain("" if value is None else _cell(value)) for value in row))
+    console.print(table)
+    if len(result) > most:
+        console.print(f"{len(result) - most:,} more rows: --rows, or --format csv", highlight=False)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def print_views(
+    views: Mapping[str, Sequence[str]], presets: Mapping[str, Preset], console: Console
+) -> None:
+    """What can be asked of a run."""
+    table = Table(title="Views", title_justify="left")
+    table.add_column("view")
+    table.add_column("columns")
+    for name, columns in views.items():
+        table.add_row(name, ", ".join(columns))
+    console.print(table)
+    table = Table(title="Ready questions: --preset NAME --arg NAME=VALUE", title_justify="left")
+    table.add_column("preset")
+    table.add_column("tells")
+    table.add_column("arguments")
+    for name, found in presets.items():
+        told = [
+            f"{one.name}: {one.doc}{'' if one.required else f' ({one.default})'}"
+            for one in found.parameters
+        ]
+        table.add_row(name, plain(found.about), plain("; ".join(told)))
+    console.print(table)
