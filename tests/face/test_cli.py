@@ -1,52 +1,19 @@
 """The command line: results, exit codes, and that nothing is left broken."""
 
-import contextlib
 import json
 import os
 import re
+import shlex
 import signal
-import subprocess
-import sys
-import threading
 
 import pyarrow.parquet as pq
 import pytest
 
 from populace import __version__, cli, run
-from populace.cli import main
+
+from .commands import said, started
 
 SMALL = ["--agents", "20", "--memories", "10", "--days", "2"]
-
-
-def said(capsys, *arguments, code=0):
-    """Run a command in this process; its stdout, or, where it fails, its stderr."""
-    try:
-        got = main([str(a) for a in arguments])
-    except SystemExit as exit:
-        got = exit.code
-    out, err = capsys.readouterr()
-    assert got == code, err
-    assert "Traceback" not in out + err
-    if code:
-        assert out == ""
-        return err
-    assert err == ""
-    return out
-
-
-@contextlib.contextmanager
-def started(*arguments, stderr=subprocess.PIPE):
-    """The command in a process of its own, ended after two minutes whatever happens."""
-    command = [sys.executable, "-P", "-m", "populace", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
-        alarm = threading.Timer(120, process.kill)
-        alarm.start()
-        try:
-            yield process
-            process.wait()
-        finally:
-            process.kill()
-            alarm.cancel()
 
 
 def read_some(terminal):
@@ -66,14 +33,27 @@ needs_terminal = pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a 
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["run"], ["import"], ["import", "ville"], ["import", "personas"], ["import", "contacts"]],
+    [
+        [],
+        ["run"],
+        ["resume"],
+        ["import"],
+        ["import", "ville"],
+        ["import", "personas"],
+        ["import", "contacts"],
+        ["info"],
+        ["compact"],
+        ["prune"],
+        ["sql"],
+        ["export"],
+    ],
 )
 def test_every_help_has_examples_that_parse(capsys, command):
     """What --help shows as an example is accepted as it stands."""
     examples = re.findall(r"^  populace (.*)$", said(capsys, *command, "--help"), re.MULTILINE)
     assert examples
     for example in examples:
-        assert cli._parser().parse_args(example.split()).command
+        assert cli._parser().parse_known_args(shlex.split(example))[0].command
 
 
 def test_version_is_that_of_the_package(capsys):
