@@ -43,19 +43,26 @@ def can_be_spared(sweep: Entry, plan: list[Entry]) -> bool:
     it comes later in the plan, and is never due without the sweep."""
     if not sweep.fills or sweep.fixed_step is not None or sweep.run_if is not None:
         return False
-    place = plan.index(sweep)
+    others = [o for o in plan if o is not sweep and sweep.system.access.conflict(o.system.access)]
+    if any(sweep.fills & other.system.access.writes for other in others):
+        return False
+    return not read_old(sweep, plan)
+
+
+def read_old(sweep: Entry, plan: list[Entry]) -> frozenset[type]:
+    """What a sweep fills that another system may read before it is made at a step, or at steps at
+    which it is not made."""
+    place, found = plan.index(sweep), frozenset[type]()
+    conditional = sweep.fixed_step is not None or sweep.run_if is not None
     for later, other in enumerate(plan):
         if other is sweep or not sweep.system.access.conflict(other.system.access):
             continue
-        if sweep.fills & other.system.access.writes:
-            return False
-        if sweep.fills & other.system.access.reads:
-            without = sweep.every is not None and (
-                other.every is None or other.every % sweep.every != 0
-            )
-            if later < place or other.fixed_step is not None or without:
-                return False
-    return True
+        without = sweep.every is not None and (
+            other.every is None or other.every % sweep.every != 0
+        )
+        if conditional or later < place or other.fixed_step is not None or without:
+            found |= sweep.fills & other.system.access.reads
+    return found
 
 
 class Budget:

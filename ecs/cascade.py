@@ -38,7 +38,7 @@ def closure(store: Store, batch: Batch, doing: str) -> tuple[Batch, list[tuple[F
     while frontier.size:
         followers = [index.buckets.members(frontier, sort=False)[1] for index in cascading]
         found = np.concatenate([np.empty(0, np.uint32), *followers])
-        frontier = found[: _keep_new(found, seen)]
+        frontier = np.sort(found[: _keep_new(found, seen)])  # buckets keep no order
         dying.append(frontier)
     ended = np.concatenate(dying)
     cleared: list[tuple[Field, Ids]] = []

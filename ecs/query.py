@@ -125,28 +125,32 @@ class _Rows:
     def add(self, *components: Any) -> int:
         """Give every row these components: values (n rows or scalars) and tags. Returns n."""
         self._world.store.guard("query.add")
-        batch = self._batch()
-        self._world.store.add(batch, read_bundle(components, "query.add"), "query.add")
+        with self._world.store.moment:
+            batch = self._batch()
+            self._world.store.add(batch, read_bundle(components, "query.add"), "query.add")
         return batch.n
 
     def remove(self, *components: type) -> int:
         """Take these components from every row. Returns n."""
         self._world.store.guard("query.remove")
-        batch = self._batch()
-        self._world.store.remove(batch, component_tuple(components), "query.remove")
+        with self._world.store.moment:
+            batch = self._batch()
+            self._world.store.remove(batch, component_tuple(components), "query.remove")
         return batch.n
 
     def set(self, *values: Any) -> int:
         """Change the given fields of every row. Returns n."""
         self._world.store.guard("query.set")
-        batch = self._batch()
-        self._world.store.set(batch, read_bundle(values, "query.set"), "query.set")
+        with self._world.store.moment:
+            batch = self._batch()
+            self._world.store.set(batch, read_bundle(values, "query.set"), "query.set")
         return batch.n
 
     def despawn(self) -> int:
         """Despawn every row and all that follows it. Returns how many entities ended."""
         self._world.store.guard("query.despawn")
-        return self._world.store.despawn(self._batch(), "query.despawn")
+        with self._world.store.moment:
+            return self._world.store.despawn(self._batch(), "query.despawn")
 
 
 class Query(_Rows):

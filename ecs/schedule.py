@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from .budget import Budget, can_be_spared, filled_by
+from .budget import Budget, can_be_spared, filled_by, read_old
 from .bundle import copy_value
 from .commands import Commands
 from .errors import ScheduleError
@@ -135,7 +135,8 @@ class Schedule:
             raise
         for parameter, cursor in self._resumed.pop(name, {}).items():
             if parameter in entry.bound.readers:
-                entry.bound.readers[parameter].cursor = cursor
+                reader = entry.bound.readers[parameter]
+                reader.cursor = min(cursor, reader.queue.next)
 
     def cursors(self) -> dict[str, dict[str, int]]:
         """What each system has seen of the events that it reads, by its name and parameter."""
@@ -233,8 +234,22 @@ class Schedule:
     def refresh(self, every: bool = False) -> None:
         """Make every sweep that can be spared now, or every one, in the order of the plan."""
         for entry in self._plan():
-            if entry.spareable or (every and entry.fills):
+            if entry.spareable or (every and entry.fills - self.world.caches):
                 self._call(entry)
+
+    def aging(self) -> frozenset[type]:
+        """The components whose derived fields what follows may depend on: those that a system may
+        read when they are old, since their sweep is not due whenever it is or comes after it, and
+        those that a system fills that does more than that."""
+        plan = self._plan()
+        found = {cls for sweep in plan if sweep.fills for cls in read_old(sweep, plan)}
+        for entry in plan:
+            if not entry.fills:
+                for cls in entry.system.access.writes:
+                    made = cls.__dict__.get("__populace__")
+                    if made is not None and len(made.persisted) < len(made.fields):
+                        found.add(cls)
+        return frozenset(found)
 
     def _plan(self) -> list[Entry]:
         return [e for stages in self.stages().values() for stage in stages for e in stage]

@@ -264,6 +264,7 @@ class Store:
 
     # -- operations --------------------------------------------------------------------------
 
+    @_exclusive
     def spawn(self, bundle: Bundle, n: int, doing: str = "spawn") -> Ids:
         """n new entities with these components."""
         self.guard(doing)

@@ -96,7 +96,8 @@ class World:
         self.commands = Commands(self, "world.commands")
         self.schedule = Schedule(self, phases)
         self.journals: dict[type, Journal] = {}
-        self.stale = False  # derived fields wait for their sweeps: a world just restored
+        self.stale = False  # derived fields wait for their sweeps: a world just restored,
+        self.caches: frozenset[type] = frozenset()  # but for those of these components
         self._on_step: list[Callable[[World], object]] = []
         self._queries: dict[Any, Query] = {}
         self._templates: dict[str, Template] = {}
@@ -142,7 +143,8 @@ class World:
         Raises DeadEntityError, DuplicateEntityError, ReferencedEntityError, StructuralChangeError.
         """
         self.store.guard("despawn")
-        return self.store.despawn(self.store.locate(as_ids(ids)))
+        with self.store.moment:
+            return self.store.despawn(self.store.locate(as_ids(ids)))
 
     def add(self, ids: Any, *components: Any) -> None:
         """Give entities components: all at once, each row moves once.
@@ -152,7 +154,8 @@ class World:
         """
         self.store.guard("add")
         bundle = read_bundle(components, "add")
-        self.store.add(self.store.locate(as_ids(ids)), bundle)
+        with self.store.moment:
+            self.store.add(self.store.locate(as_ids(ids)), bundle)
 
     def remove(self, ids: Any, *components: type) -> None:
         """Take components from entities.
@@ -161,7 +164,8 @@ class World:
         component needs it, DeadEntityError, DuplicateEntityError, StructuralChangeError.
         """
         self.store.guard("remove")
-        self.store.remove(self.store.locate(as_ids(ids)), component_tuple(components))
+        with self.store.moment:
+            self.store.remove(self.store.locate(as_ids(ids)), component_tuple(components))
 
     def set(self, ids: Any, *values: Any) -> None:
         """Change the fields that are given; the others keep their value. In the order of `ids`.
@@ -170,7 +174,8 @@ class World:
         whatever `spawn` raises.
         """
         self.store.guard("set")
-        self.store.set(self.store.locate(as_ids(ids)), read_bundle(values, "set"))
+        with self.store.moment:
+            self.store.set(self.store.locate(as_ids(ids)), read_bundle(values, "set"))
 
     def alive(self, ids: Any) -> npt.NDArray[np.bool_]:
         """(k,) bool: which ids name a living entity. Never raises for a dead one."""
@@ -304,13 +309,15 @@ class World:
         Cost: one hash look-up a pair, and a spawn of the new ones.
         """
         self.store.guard("upsert")
-        return upsert(self, pair, values)
+        with self.store.moment:
+            return upsert(self, pair, values)
 
     def ensure(self, pair: Any, *values: Any) -> tuple[Ids, npt.NDArray[np.bool_]]:
         """As `upsert`, but edges that exist are left as they are; where a new pair is repeated, its
         first row counts."""
         self.store.guard("ensure")
-        return ensure(self, pair, values)
+        with self.store.moment:
+            return ensure(self, pair, values)
 
     # -- storage of rows -------------------------------------------------------------------------
 

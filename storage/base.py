@@ -27,7 +27,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import numpy as np
 import numpy.typing as npt
 
-from populace.ecs import Field, World, jit
+from populace.ecs import Field, World, jit, schema
 from populace.ecs.image import Image, TableImage, capture
 from populace.ecs.rows import ADDRESS, ROW_BYTES, stamp_changes
 from populace.ecs.table import IDS, Key, Table
@@ -57,8 +57,12 @@ def stamp_generations(slots: Any, was_n: Any, mark_n: Any, begin: Any, end: Any,
             mark_n[i] = mark
 
 
-def column_groups(components: tuple[type, ...]) -> tuple[tuple[Key, ...], ...]:
-    """The persisted columns of an archetype, by the files that they go into; ids come first.
+def column_groups(
+    components: tuple[type, ...], caches: frozenset[type] = frozenset()
+) -> tuple[tuple[Key, ...], ...]:
+    """The columns of an archetype that are saved, by the files that they go into; ids come first.
+
+    caches: the components whose derived fields are saved too, see `Image`.
 
     >>> from populace import Vector, component, f4
     >>> @component
@@ -71,7 +75,8 @@ def column_groups(components: tuple[type, ...]) -> tuple[tuple[Key, ...], ...]:
     narrow: list[Key] = [IDS]
     wide: list[tuple[Key, ...]] = []
     for component in components:
-        fields: tuple[Field, ...] = component.__populace__.persisted  # type: ignore[attr-defined]
+        made_schema = schema(component)
+        fields = made_schema.fields if component in caches else made_schema.persisted
         narrow += [made for made in fields if made.row_bytes < WIDE]
         apart = tuple(made for made in fields if made.row_bytes >= WIDE)
         if apart:
@@ -175,7 +180,8 @@ class Base:
             opened = 0
             try:
                 for held in image.tables:
-                    opened += self._plan(world.store.tables[held.number], work)
+                    table = world.store.tables[held.number]
+                    opened += self._plan(table, column_groups(held.components, image.caches), work)
                 self._plan_generations(work)
                 self._do(work)
             except BaseException:
@@ -187,12 +193,12 @@ class Base:
         copied = replace(image, tables=tables, generations=generations, resources=(clock,))
         return Look(self.looks, copied, perf_counter() - begin, opened)
 
-    def _plan(self, table: Table, work: list[Work]) -> int:
+    def _plan(self, table: Table, groups: tuple[tuple[Key, ...], ...], work: list[Work]) -> int:
         """Append what has to be done for a table; return the bytes that it looks at."""
         components, place = table.archetype.components, table.archetype.place
         copies = self.tables.get(components)
-        if copies is None:
-            copies = self.tables[components] = tuple(map(Copy, column_groups(components)))
+        if copies is None or tuple(held.keys for held in copies) != groups:
+            copies = self.tables[components] = tuple(map(Copy, groups))
         opened = {key for key, flag in zip(table.archetype.keys, table.look(), strict=True) if flag}
         for other in _bases[self.world]:
             other.missed.setdefault(components, set()).update(opened)
@@ -201,7 +207,12 @@ class Base:
         for held in copies:
             held.reserve(table.n)
             known, held.n = min(held.n, table.n), table.n
-            written = [c for c, key in enumerate(held.keys) if key in opened]
+            # Sweeps fill caches without saying so.
+            written = [
+                c
+                for c, key in enumerate(held.keys)
+                if key in opened or (isinstance(key, Field) and key.derived)
+            ]
             now = table.raw[[place[held.keys[c]] for c in written]]
             was = _raw([held.buffers[c] for c in written])
             for begin in range(0, known if written else 0, PIECE):

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from populace.ecs import World
-from populace.ecs.errors import SnapshotError
+from populace.ecs.errors import PopulaceError, SnapshotError
 
 from . import manifest as m
 from .base import Base, Look, Rows
@@ -117,6 +117,7 @@ class Checkpointer:
         self._committed: tuple[int, m.Manifest] | None = None  # number of the look, what it became
         self._since_full = 0
         self._told: Exception | None = None
+        self._troubles: list[str] = []
         self._closed = False
         self._writing = 0  # the thread that writes
         self._last_now, self._last_wall = world.clock.now, perf_counter()
@@ -217,10 +218,12 @@ class Checkpointer:
                 self._tell()
 
     def _tell(self) -> None:
-        """Warn of the last failure, once, on the thread of the world."""
+        """Warn of what failed in the background, once, on the thread of the world."""
         if self.failure is not None and self.failure is not self._told:
             self._told = self.failure
-            warnings.warn(str(self.failure), CheckpointWarning, stacklevel=4)
+            self._troubles.append(str(self.failure))
+        while self._troubles:
+            warnings.warn(self._troubles.pop(0), CheckpointWarning, stacklevel=4)
 
     # -- how -------------------------------------------------------------------------------------
 
@@ -248,8 +251,6 @@ class Checkpointer:
             )
             self._committed = look.number, manifest
             self._since_full = 0 if delta is None else self._since_full + 1
-            if self.keep is not None:
-                self.snapshots.prune_locked(self.keep)
             own = f"/{manifest.number:010d}-"
             done = Saved(
                 number=manifest.number,
@@ -265,10 +266,19 @@ class Checkpointer:
             )
             self.failure = None
             self.saved.append(done)
+            if self.keep is not None:
+                self._prune(self.keep)
             if self._on_saved is not None:
                 self._on_saved(done)
         except Exception as error:  # the world goes on; `_tell`, `save` and `close` say so
             self.failure = error
+
+    def _prune(self, keep: int) -> None:
+        """Delete old snapshots; where that fails, the new one is there all the same."""
+        try:
+            self.snapshots.prune_locked(keep)
+        except PopulaceError as error:
+            self._troubles.append(f"old snapshots are not deleted: {error}")
 
     def _delta(self, look: Look) -> Delta | None:
         """What a snapshot of a look can build on; None where it is to be full."""

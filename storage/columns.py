@@ -263,7 +263,7 @@ def _blamed(file: str) -> Iterator[None]:
     """Whatever goes wrong in reading is the file's fault, and says which file."""
     try:
         yield
-    except (SnapshotError, KeyMismatchError):
+    except (SnapshotError, KeyMismatchError, MemoryError, ImportError):
         raise
     except Exception as error:  # pyarrow raises a dozen kinds for a damaged file
         raise SnapshotError(f"{file}: is damaged or foreign: {error}") from error

@@ -24,6 +24,8 @@ import msgspec
 
 from populace.ecs.errors import SnapshotError
 
+from .files import checked_name
+
 FORMAT = "populace snapshot"
 VERSION = 1
 NAME = re.compile(r"snapshot-([0-9]{10})\.json")
@@ -158,6 +160,7 @@ class Manifest(_Part, kw_only=True):
     queues: tuple[Queue, ...]
     journals: tuple[Journal, ...]
     tracked: tuple[Count, ...]
+    caches: tuple[Count, ...] = ()
     private: Private | None = None
     sealed: str | None = None
     key: str | None = None
@@ -255,8 +258,9 @@ def faults(manifest: Manifest) -> Iterator[str]:
     """Where a manifest contradicts itself."""
     known = len(manifest.components), len(manifest.events)
     for name in (*manifest.files, *manifest.kept):
-        parts = name.split("/")
-        if len(parts) < 2 or any(part in ("", ".", "..") for part in parts) or "\\" in name:
+        try:
+            checked_name(name, "DIR")
+        except SnapshotError:
             yield f"names a file outside of the directory: {name!r}"
     for name in manifest.named():
         if name not in manifest.files:
@@ -284,12 +288,24 @@ def faults(manifest: Manifest) -> Iterator[str]:
         # Events without fields have no columns, and so no files.
         if manifest.events[journal.event].get("fields"):
             yield from _gaps(journal.stretches, journal.rows)
+    following = {queue.event: queue.next for queue in manifest.queues}
+    for journal in manifest.journals:
+        if journal.cursor > following.get(journal.event, journal.cursor):
+            yield f"has a journal that has seen event {journal.cursor:,}, which is not there yet"
+    for queue in manifest.queues:
+        begin = 0
+        for first, n in queue.batches:
+            if first < begin or n < 1:
+                yield f"has {n:,} events from number {first:,} on where {begin:,} is next"
+            begin = first + n
+        if max(begin, queue.before_step) > queue.next or queue.next >= 2**63:
+            yield f"has events up to number {begin:,} and says that {queue.next:,} is next"
     if not manifest.phases:
         yield "has no phases"
     for n in (manifest.slots, manifest.n_texts, *(table.rows for table in manifest.tables)):
         if n > MOST_ROWS:
             yield f"has {n:,} rows, and at most {MOST_ROWS:,} are allowed"
-    if any(place >= known[0] for place in manifest.tracked):
+    if any(place >= known[0] for place in (*manifest.tracked, *manifest.caches)):
         yield f"tracks components that it does not describe: {manifest.tracked}"
     if (manifest.private is None) == (manifest.sealed is None):
         yield "must have either private parts or a file in which they are sealed"

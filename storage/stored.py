@@ -7,6 +7,7 @@ today's (`evolve.py`). Columns and texts are read when they are asked for, or al
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Literal, overload
@@ -15,7 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from populace.ecs import Field
+from populace.ecs import Field, schema
 from populace.ecs.errors import SchemaError, SnapshotError
 from populace.ecs.image import Image, JournalImage, QueueImage, TableImage
 
@@ -133,8 +134,9 @@ class StoredSnapshot:
         self.files, self.manifest, self.key, self.where = files, manifest, key, self.data.where
         self.given, self.aliases, self.unknown = tuple(given), aliases, unknown
         self._made: dict[str, type] = {}
-        self.plans = [self._plan(told, "component") for told in manifest.components]
-        self.event_plans = [self._plan(told, "event") for told in manifest.events]
+        with self._blamed():
+            self.plans = [self._plan(told, "component") for told in manifest.components]
+            self.event_plans = [self._plan(told, "event") for told in manifest.events]
         self.texts = Texts(manifest.n_texts, self._read_texts)
 
     def _plan(self, told: dict[str, Any], kind: Literal["component", "event"]) -> Plan:
@@ -155,6 +157,20 @@ class StoredSnapshot:
 
         Raises SnapshotError, SchemaError, StorageError.
         """
+        with self._blamed():
+            return self._image(lazy)
+
+    @contextmanager
+    def _blamed(self) -> Iterator[None]:
+        """What is found damaged belongs to this snapshot, and the message says so."""
+        try:
+            yield
+        except SnapshotError as error:
+            if self.files.location in str(error):
+                raise
+            raise SnapshotError(f"{self.where}: {error}") from error
+
+    def _image(self, lazy: bool) -> Image:
         manifest = self.manifest
         private = self.private
         components = dict.fromkeys(plan.cls for plan in self.plans)
@@ -184,6 +200,7 @@ class StoredSnapshot:
             counts=private.counts,
             steps=manifest.steps,
             tracked=tuple(self.plans[place].cls for place in manifest.tracked),
+            caches=frozenset(self.plans[place].cls for place in manifest.caches),
         )
 
     @cached_property
@@ -242,6 +259,13 @@ class StoredSnapshot:
                 if source is not None and place is not None:
                     part = self._part(table, stored, place, source.name)
                 origins[made] = _Origin(plan, part)
+        for place in set(self.manifest.caches) & set(table.components):
+            told = read(self.manifest.components[place]).fields
+            for made in schema(self.plans[place].cls).fields:
+                part = told.get(made.name)
+                same = part is not None and (part.dtype, part.width) == (made.dtype, made.width)
+                if made.derived and same and (place, made.name) in stored:
+                    origins[made] = _Origin(None, (*stored[place, made.name], told[made.name]))
         try:
             origins[None] = _Origin(None, (*stored[None, ""], IDS))
         except KeyError:

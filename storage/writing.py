@@ -16,6 +16,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeGuard
@@ -25,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from populace.ecs import Field, schema
-from populace.ecs.errors import SnapshotError
+from populace.ecs.errors import PopulaceError, SnapshotError
 from populace.ecs.image import Image, JournalImage, QueueImage, TableImage
 
 from . import manifest as m
@@ -106,11 +107,17 @@ def write_snapshot(
     published.
     """
     check_writing(threads, compression)
+    facts = checked_about(about)
     frozen = freeze_resources(image.resources) if resources is None else resources
     with ThreadPoolExecutor(threads, "populace-write") as pool:
         writer = _Writer(files, number, delta, key, compression, pool, on_progress)
-        manifest = writer.write(image, frozen, checked_about(about), version)
-    files.publish(manifest.name, published_bytes(manifest))
+        try:
+            manifest = writer.write(image, frozen, facts, version)
+            files.publish(manifest.name, published_bytes(manifest))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            writer.take_back()
+            raise
     return manifest
 
 
@@ -169,6 +176,8 @@ class _Writer:
         self.pool, self.on_progress = pool, on_progress
         self.before = None if delta is None else delta.previous
         self.entries: dict[str, m.File] = {}
+        self.written: list[str] = []
+        self.caches: frozenset[type] = frozenset()
 
     def write(
         self,
@@ -179,6 +188,7 @@ class _Writer:
     ) -> m.Manifest:
         """Write all data files; return the manifest that names them."""
         components = {cls: place for place, cls in enumerate(image.components)}
+        self.caches = image.caches
         events: dict[type, int] = {}
         for held in (*image.queues, *image.journals):
             events.setdefault(held.event, len(events))
@@ -226,6 +236,7 @@ class _Writer:
             queues=tuple(queues),
             journals=tuple(journals),
             tracked=tuple(components[cls] for cls in image.tracked),
+            caches=tuple(sorted(components[cls] for cls in image.caches if cls in components)),
             private=None if sealed else private,
             sealed=sealed,
             key=None if self.key is None else self.key.fingerprint,
@@ -238,6 +249,14 @@ class _Writer:
             if name not in self.entries:
                 self.entries[name] = shared[name]
         return manifest
+
+    def take_back(self) -> None:
+        """Delete what was written for a snapshot that did not come about, as far as that goes."""
+        with suppress(PopulaceError):
+            if m.manifest_name(self.number) in self.files.names():
+                return  # it could not be taken back: better whole than half
+            for name in self.written:
+                self.files.delete(name)
 
     # -- files -------------------------------------------------------------------------------------
 
@@ -262,8 +281,9 @@ class _Writer:
         return name
 
     def _put(self, name: str, data: Any) -> None:
-        self.entries[name] = m.File(len(data), hashlib.sha256(data).hexdigest())
+        self.written.append(name)
         self.files.write(name, data)
+        self.entries[name] = m.File(len(data), hashlib.sha256(data).hexdigest())
 
     def _seal(self, private: m.Private, work: list[Callable[[], None]]) -> str:
         name = f"{DATA}/{self.number:010d}-private.parquet"
@@ -280,10 +300,12 @@ class _Writer:
     ) -> m.Table:
         before = self._before(held.components)
         groups = []
-        for place, keys in enumerate(column_groups(held.components)):
+        for place, keys in enumerate(column_groups(held.components, self.caches)):
             names = _column_names(keys, places)
             values = [held.columns[k] if isinstance(k, Field) else held.ids for k in keys]
-            known = None if before is None else before.groups[place]
+            known = None
+            if before is not None and place < len(before.groups):
+                known = before.groups[place]
             changed = None
             if known is not None and known.columns == tuple(names) and self.delta is not None:
                 changed = self.delta.changed(held.components, place)
