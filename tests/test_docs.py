@@ -8,8 +8,10 @@ import doctest
 import importlib
 import re
 import runpy
+import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -45,7 +47,8 @@ def python_blocks(page):
 def run_doctest(test):
     """Run one DocTest and raise with doctest's own report if an example fails."""
     report = []
-    failed, _ = doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=report.append)
+    runner = doctest.DocTestRunner(optionflags=OPTIONS)
+    failed, _ = runner.run(test, out=report.append, clear_globs=False)
     assert not failed, "".join(report)
 
 
@@ -58,7 +61,11 @@ def test_page(page, tmp_path, monkeypatch):
     file = file.with_suffix(".py")
     file.write_text(script)
     runpy.run_path(str(file), run_name="__main__")
-    run_doctest(doctest.DocTestParser().get_doctest(prompted, {}, page.name, str(page), 0))
+    reader = ModuleType("reader")  # what is typed is in a module, as in a session of one's own
+    monkeypatch.setitem(sys.modules, "reader", reader)
+    test = doctest.DocTestParser().get_doctest(prompted, {}, page.name, str(page), 0)
+    test.globs = vars(reader)
+    run_doctest(test)
 
 
 @pytest.mark.parametrize("name", MODULES)
