@@ -30,7 +30,7 @@ class _Hash:
             self.add(f"{part.dtype.str} {part.shape}")
             data = np.ascontiguousarray(part).tobytes()
         else:
-            data = (part if isinstance(part, str) else repr(part)).encode()
+            data = (part if isinstance(part, str) else repr(part)).encode("utf-8", "surrogatepass")
         self._total.update(len(data).to_bytes(8, "little"))
         self._total.update(data)
 

@@ -105,7 +105,7 @@ def _differ(now: Any, was: Any) -> bool:
     differs = now[0] ^ was[0]
     for w in range(1, now.size):
         differs |= now[w] ^ was[w]
-    return differs != 0
+    return bool(differs != 0)
 
 
 @njit(cache=True, nogil=True)

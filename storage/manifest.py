@@ -36,22 +36,20 @@ SEGMENT = 2**20
 _HEAD = b'{"sha256":"'
 _MIDDLE = b'","manifest":'
 
+# Structs below are immutable, and refuse a key that this version does not know.
+
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
-class _Part(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Everything below: immutable, and refused with a key that this version does not know."""
-
-
-class File(_Part):
+class File(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A data file: what it must be."""
 
     bytes: Count
     sha256: Digest
 
 
-class Segment(_Part):
+class Segment(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Rows [begin, end) of a group: those of `file`, whose first row is `begin`, then those that
     each patch has for this range, the last one counting. A file may have more rows or fewer."""
 
@@ -61,7 +59,7 @@ class Segment(_Part):
     patches: tuple[str, ...] = ()
 
 
-class Column(_Part):
+class Column(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A column of the files of a group. component: its place in `components`, None for "id"."""
 
     name: str
@@ -69,14 +67,14 @@ class Column(_Part):
     field: str = ""
 
 
-class Group(_Part):
+class Group(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Columns that go into the same files."""
 
     columns: tuple[Column, ...]
     segments: tuple[Segment, ...]
 
 
-class Table(_Part):
+class Table(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The rows of one archetype. components: places in `components`, in their order."""
 
     components: tuple[Count, ...]
@@ -85,7 +83,7 @@ class Table(_Part):
     groups: tuple[Group, ...]
 
 
-class Stretch(_Part):
+class Stretch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Rows [begin, end) of something that only grows."""
 
     begin: Count
@@ -93,7 +91,7 @@ class Stretch(_Part):
     file: str
 
 
-class Queue(_Part):
+class Queue(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Pending events. batches: (number of the first, how many) of each; their rows follow each
     other in the file."""
 
@@ -104,7 +102,7 @@ class Queue(_Part):
     file: str | None
 
 
-class Journal(_Part):
+class Journal(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Kept events. event: its place in `events`."""
 
     event: Count
@@ -113,14 +111,14 @@ class Journal(_Part):
     stretches: tuple[Stretch, ...]
 
 
-class StoredArray(_Part):
+class StoredArray(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """An array of a resource. sha256: of its bytes, so that equal ones share a file."""
 
     file: str
     sha256: Digest
 
 
-class Resource(_Part):
+class Resource(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """One resource: its class, its value as JSON, and the arrays that the value names."""
 
     path: str
@@ -128,7 +126,7 @@ class Resource(_Part):
     arrays: dict[str, StoredArray] = {}
 
 
-class Private(_Part):
+class Private(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What an encrypted snapshot keeps to itself: in the manifest, or sealed in a file."""
 
     resources: tuple[Resource, ...]
@@ -137,7 +135,7 @@ class Private(_Part):
     about: dict[str, Any]
 
 
-class Manifest(_Part, kw_only=True):
+class Manifest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """One snapshot. See docs/format.md."""
 
     format: str
@@ -280,10 +278,11 @@ def faults(manifest: Manifest) -> Iterator[str]:
                     yield f"has a column {column.name!r} of no component of its table"
     yield from _gaps(manifest.generations.segments, manifest.slots)
     yield from _gaps(manifest.texts, manifest.n_texts)
-    for event in (*manifest.queues, *manifest.journals):
-        if event.event >= known[1]:
-            yield f"has events that it does not describe: {event.event}"
-            return
+    events = [queue.event for queue in manifest.queues]
+    events += [journal.event for journal in manifest.journals]
+    if any(place >= known[1] for place in events):
+        yield f"has events that it does not describe: {events}"
+        return
     for journal in manifest.journals:
         # Events without fields have no columns, and so no files.
         if manifest.events[journal.event].get("fields"):

@@ -27,12 +27,20 @@ from populace.ecs.errors import PopulaceError, SchemaError, SnapshotError
 from populace.ecs.image import Image, capture, restore
 
 from . import manifest as m
+from .claims import clear_archive, require_kept
 from .datafiles import DataFiles
 from .files import Files, open_files
 from .folding import fold
 from .keys import Key
 from .stored import StoredSnapshot
-from .writing import DATA, Delta, FrozenResources, published_bytes, write_snapshot
+from .writing import (
+    DATA,
+    Delta,
+    FrozenResources,
+    freeze_resources,
+    published_bytes,
+    write_snapshot,
+)
 
 Destination = str | Path | tuple[Any, str] | Files
 THREADS = 2
@@ -112,7 +120,8 @@ class Snapshots:
             found.data.verify()
             return found
 
-        return self._newest(good)
+        found: StoredSnapshot = self._newest(good)
+        return found
 
     def load(
         self,
@@ -201,7 +210,7 @@ class Snapshots:
             if numbered and int(numbered[1]) > newest:
                 self.files.delete(name)
                 done += 1
-        return done
+        return done + self._delete_unnamed()
 
     def write(
         self,
@@ -214,13 +223,16 @@ class Snapshots:
         threads: int = THREADS,
         on_progress: Callable[[int, int], object] | None = None,
     ) -> m.Manifest:
-        """Write the next snapshot of an image. The lock must be held. Raises StorageError."""
+        """Write the next snapshot of an image. The lock must be held. Raises StorageError, and
+        SnapshotError where files of the world's archive are elsewhere."""
+        frozen = freeze_resources(image.resources) if resources is None else resources
+        require_kept(self.files, frozen.kept)
         return write_snapshot(
             self.files,
             image,
             max(self.numbers(), default=0) + 1,
             delta=delta,
-            resources=resources,
+            resources=frozen,
             about=about,
             key=self.key,
             compression=compression,
@@ -275,13 +287,20 @@ class Snapshots:
         self._delete_unnamed()
         return gone
 
-    def _delete_unnamed(self) -> None:
-        """Delete the data files that no manifest names."""
-        manifests = [self.manifest(number) for number in self.numbers()]
+    def _delete_unnamed(self) -> int:
+        """Delete the files that no manifest names; return how many. None where a manifest is
+        damaged, since nobody can say what it names."""
+        try:
+            manifests = [self.manifest(number) for number in self.numbers()]
+        except SnapshotError:
+            return 0
         named = {name for held in manifests for name in (*held.files, *held.kept)}
+        done = 0
         for name in self.files.names(DATA):
             if name not in named and _NUMBERED.fullmatch(name):
                 self.files.delete(name)
+                done += 1
+        return done + clear_archive(self.files, lambda: named)
 
 
 def save(

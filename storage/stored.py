@@ -262,10 +262,11 @@ class StoredSnapshot:
         for place in set(self.manifest.caches) & set(table.components):
             told = read(self.manifest.components[place]).fields
             for made in schema(self.plans[place].cls).fields:
-                part = told.get(made.name)
-                same = part is not None and (part.dtype, part.width) == (made.dtype, made.width)
-                if made.derived and same and (place, made.name) in stored:
-                    origins[made] = _Origin(None, (*stored[place, made.name], told[made.name]))
+                as_told = told.get(made.name)
+                if as_told is None or not made.derived or (place, made.name) not in stored:
+                    continue
+                if (as_told.dtype, as_told.width) == (made.dtype, made.width):
+                    origins[made] = _Origin(None, (*stored[place, made.name], as_told))
         try:
             origins[None] = _Origin(None, (*stored[None, ""], IDS))
         except KeyError:

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol, TypeGuard
 
 import msgspec
@@ -31,8 +32,9 @@ from populace.ecs.image import Image, JournalImage, QueueImage, TableImage
 
 from . import manifest as m
 from .base import Array, Rows, column_groups
+from .classes import path_of
 from .columns import CODECS, encode, encode_blob
-from .describe import describe, path_of
+from .describe import describe
 from .files import Files
 from .keys import Key
 from .plain import flatten
@@ -190,8 +192,10 @@ class _Writer:
         components = {cls: place for place, cls in enumerate(image.components)}
         self.caches = image.caches
         events: dict[type, int] = {}
-        for held in (*image.queues, *image.journals):
-            events.setdefault(held.event, len(events))
+        for queue in image.queues:
+            events.setdefault(queue.event, len(events))
+        for journal in image.journals:
+            events.setdefault(journal.event, len(events))
         clock = image.clock
         work: list[Callable[[], None]] = []
         tables = [self._table(held, components, work) for held in image.tables]
@@ -380,19 +384,14 @@ class _Writer:
                     patched.append(changed[low:high])
                     segments.append(m.Segment(begin, end, old.file, (*old.patches, patch)))
                     continue
-            part = slice(begin, end)
-            name = self._later(
-                f"{label}.{begin // m.SEGMENT}",
-                lambda part=part: {name: value[part] for name, value in values.items()},
-                work,
-                told,
-            )
+            columns_of = partial(_rows, values, slice(begin, end))
+            name = self._later(f"{label}.{begin // m.SEGMENT}", columns_of, work, told)
             segments.append(m.Segment(begin, end, name))
         if patched:
             rows = np.concatenate(patched)
             self._later(
                 f"{label}.patch",
-                lambda: {"row": rows, **{name: value[rows] for name, value in values.items()}},
+                lambda: {"row": rows, **_rows(values, rows)},
                 work,
                 told,
             )
@@ -476,10 +475,14 @@ class _Writer:
             found = known.get(digest.hexdigest())
             if found is None:
                 label = f"resource{place}.{k}"
-                file = self._later(label, lambda array=array: {"value": array}, work)
+                file = self._later(label, partial(dict, value=array), work)
                 found = m.StoredArray(file, digest.hexdigest())
             stored[name] = found
         return m.Resource(path, value, stored)
+
+
+def _rows(values: Mapping[str, Array], rows: Any) -> dict[str, Array]:
+    return {name: value[rows] for name, value in values.items()}
 
 
 def _column_names(keys: Sequence[Any], places: Mapping[type, int]) -> list[m.Column]:

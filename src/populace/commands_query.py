@@ -230,7 +230,7 @@ def _export(options: argparse.Namespace) -> None:
     from populace.storage.graph import write_graphml
 
     from .ask import derive
-    from .catalogue import catalogue
+    from .catalogue import TIE_GRAPH, catalogue
 
     check_export(options.to, force=options.force)
     snapshots = Snapshots(options.directory, key=key_of(options))
@@ -250,13 +250,14 @@ def _export(options: argparse.Namespace) -> None:
     )
     facts: dict[str, Any] = {"to": str(options.to), "tables": rows}
     if options.graphml is not None:
-        write_graphml(image, options.graphml)
-        facts["graphml"] = str(options.graphml)
+        n_nodes, n_edges = write_graphml(image, TIE_GRAPH, options.graphml, force=options.force)
+        facts["graphml"] = {"file": str(options.graphml), "nodes": n_nodes, "edges": n_edges}
 
     def show(console: Any) -> None:
         for name, n_rows in rows.items():
             console.print(f"{options.to}: {name}, {n_rows:,} rows", highlight=False, markup=False)
         if options.graphml is not None:
-            console.print(str(options.graphml), highlight=False, markup=False)
+            told = f"{options.graphml}: {n_nodes:,} nodes, {n_edges:,} edges"
+            console.print(told, highlight=False, markup=False)
 
     tell(options, facts, show)
