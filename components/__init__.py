@@ -23,6 +23,7 @@ from .knowledge import (
 )
 from .lineage import NO_PARENT, Census, Lineage
 from .memory import NEVER, Memory, MemoryKind, Pinned, Statement
+from .metric import Metric
 from .observation import Observed, Recalled
 from .persona import Persona, Stream
 from .place import Haunts, Place, Whereabouts
@@ -57,6 +58,7 @@ __all__ = [
     "Mood",
     "MoodNow",
     "Motion",
+    "Metric",
     "NEVER",
     "NO_PARENT",
     "NO_SOURCE",

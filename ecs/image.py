@@ -143,7 +143,7 @@ def capture(world: World, *, whole: bool = True, generations: Array | None = Non
         counts=dict(world.telemetry.counts),
         steps=world.telemetry.steps,
         tracked=store.changes.tracked,
-        caches=world.caches | world.schedule.aging(),
+        caches=world.caches | world.schedule.aging() if whole else frozenset(),
     )
 
 

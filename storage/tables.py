@@ -1,246 +1,244 @@
-"""Tidy tables: a world's columns as Parquet files that any analysis tool reads.
+"""What a tidy table is made of: which entities, or which kept events, and which columns.
 
-One file per `Table`, one row per entity, one column per field of one value: enum members by name
-and texts as dictionary columns, times as timestamp[us], a reference as the stable number of what it
-names, a tag as a boolean. Each column's unit and meaning are in the metadata of its Arrow field.
+A `Table` has a row for each entity with some components, a `Log` one for each kept event of a
+class. Both are turned into `Column`s, which say where values come from and what they mean; what
+Arrow makes of them is in `frames.py`. No values here, so this is free to import.
 
-Invariants: rows are ordered by the table's key and dictionaries are sorted, so equal worlds give
-equal bytes, whatever the order of rows or ids. Files are written under a temporary name, synced
-and renamed: a reader sees a whole file or none. `populace.json`, written last, has their SHA-256.
-Cost: about 0.5 s per 1M memories, and twice the table's size in memory.
+The columns of a table, in their order, are those of its components, field by field:
+
+    entity            the row's own id, of a `Table`                             u8
+    FIELD             the field, under its own name or another one (`rename`)
+    NAME_entity       of a reference: the id that it holds                       u8, or null
+    NAME              of a reference: what stands for what it names (`references`)
+    TAG               whether the entity has it                                  bool
+    LABEL             more of what a reference names, over one step or several (`labels`)
+
+A number of an agent outlives saves and moves and is the key to join on; an id is good for this
+world as it is now.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import difflib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
-from populace.ecs import Clock, Field, World, schema
-from populace.ecs.errors import SourceFileError
+from populace.ecs import Field, schema
+from populace.ecs.errors import QueryError
+from populace.ecs.fields import NOBODY
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from populace.ecs.image import Image
 
-Array = npt.NDArray[Any]
-
-MANIFEST = "populace.json"
-FORMAT = "populace tables"
-VERSION = 1
 TIME_UNIT = "us since 1970"
 NEVER = 2**63 - 1
-ROW_GROUP = 2**20
+FAR = 2**62
+"""Times so far before or after 1970 are no moments: never, or not yet. They are null."""
+
+Codes = Callable[["Image"], Sequence[str]]
+"""What finds the names of a field's codes, in their order, among an image's resources."""
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """Which entities make a table, and what becomes of their components.
+class Column:
+    """One column: its values are `field` of what `path` leads to from the row.
 
-    required: an entity with all of these has a row. optional: more components and tags; the columns
-    of one that no row has are left out, and are null where a row lacks it. order: fields whose
-    values, together, are different in every row. rename: columns named other than their field.
-    references: for an `Entity` field, the field of the entity it names that stands for it.
+    kind: "entity" is the row's id (field None) or the id that a reference holds; "tag" is whether
+    the row has `component`; "value" is everything else. component: the row's component that it
+    belongs to; None for its id. path: the references to follow, in order; () for the row's own
+    value. nullable: some rows may have none. stored: part of the files that are read back. missing:
+    the value that stands for none. codes: what finds the names of its codes.
     """
 
     name: str
-    required: tuple[type, ...]
-    optional: tuple[type, ...] = ()
-    order: tuple[Any, ...] = ()
-    rename: Mapping[Any, str] = field(default_factory=dict)
-    references: Mapping[Any, Any] = field(default_factory=dict)
+    kind: Literal["entity", "tag", "value"]
+    component: type | None = None
+    field: Field | None = None
+    path: tuple[Field, ...] = ()
+    nullable: bool = False
+    stored: bool = False
+    unit: str = ""
+    doc: str = ""
+    missing: int | None = None
+    codes: Codes | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Spec:
+    """What a `Table` and a `Log` have in common.
+
+    rename: columns named other than their field. references: for an `Entity` field, the field of
+    the entity it names that stands for it. labels: more columns, by name: the references to follow,
+    then the field at their end; each stands behind the first of its references. codes: for fields
+    that hold codes, what finds their names. missing: for fields, the value that stands for none.
+    docs: what a column means, by name, where its field does not say it. since: the field with the
+    time that says how new a row is. month: the field with the time by whose months a large export
+    is divided, one that does not change. doc: what a row is.
+    """
+
+    name: str
+    rename: Mapping[Any, str] = field(default_factory=dict, kw_only=True)
+    references: Mapping[Any, Any] = field(default_factory=dict, kw_only=True)
+    labels: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, kw_only=True)
+    codes: Mapping[Any, Codes] = field(default_factory=dict, kw_only=True)
+    missing: Mapping[Any, int] = field(default_factory=dict, kw_only=True)
+    docs: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    since: Any = field(default=None, kw_only=True)
+    month: Any = field(default=None, kw_only=True)
+    doc: str = field(default="", kw_only=True)
 
     def column(self, made: Field) -> str:
         """The name of a field's column."""
         return self.rename.get(made, made.name)
 
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """Every column, in order. Raises QueryError where two have the same name."""
+        made = tuple(self._expand())
+        for place, column in enumerate(made):
+            if any(column.name == other.name for other in made[:place]):
+                raise QueryError(
+                    f"table {self.name!r} would have two columns {column.name!r}, one of them of "
+                    f"{column.field or column.component}; give it another name in `rename`"
+                )
+        return made
 
-def write_tables(
-    world: World,
-    directory: str | Path,
-    tables: Sequence[Table],
-    *,
-    about: Mapping[str, Any] | None = None,
-    force: bool = False,
-) -> dict[str, int]:
-    """Write a Parquet file for each table into `directory`; return rows by table.
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """Every column, by its name."""
+        return {column.name: column for column in self.columns}
 
-    about: what `populace.json` tells of the tables beside their own facts. force: write into a
-    directory that holds something else; only files of the same names are replaced.
+    def chosen(self, names: Collection[str] | None = None) -> tuple[Column, ...]:
+        """The columns of these names, in their order; all of them for None.
 
-    Raises SourceFileError where `check_target` does, and OSError where the disk does; then every
-    file that was there is whole, the old one or the new one.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+        Raises QueryError for a name that no column has.
+        """
+        if names is None:
+            return self.columns
+        for name in names:
+            if name not in self.by_name:
+                close = difflib.get_close_matches(name, self.by_name, 1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise QueryError(
+                    f"table {self.name!r} has no column {name!r}; it has "
+                    f"{', '.join(self.by_name)}{hint}"
+                )
+        return tuple(self.by_name[name] for name in names)
 
-    directory = Path(directory)
-    check_target(directory, force=force)
-    fresh = not directory.exists()
-    directory.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=directory))
-    try:
-        files: dict[str, dict[str, Any]] = {}
-        for table in tables:
-            arrow = to_arrow(world, table)
-            path = temporary / f"{table.name}.parquet"
-            pq.write_table(
-                arrow,
-                path,
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=[f.name for f in arrow.schema if pa.types.is_dictionary(f.type)],
-                row_group_size=ROW_GROUP,
-            )
-            files[path.name] = {"rows": arrow.num_rows, "sha256": _sync_and_hash(path)}
-        manifest = {
-            "format": FORMAT,
-            "version": VERSION,
-            "now_us": world.resource(Clock).now,
-            **(about or {}),
-            "files": files,
-        }
-        path = temporary / MANIFEST
-        path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-        _sync_and_hash(path)
-        for name in (*files, MANIFEST):
-            os.replace(temporary / name, directory / name)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if fresh and not any(directory.iterdir()):
-            directory.rmdir()
-    return {Path(name).stem: facts["rows"] for name, facts in files.items()}
+    def _expand(self) -> Iterator[Column]:
+        raise NotImplementedError
 
-
-def check_target(directory: str | Path, *, force: bool = False) -> None:
-    """Raise SourceFileError where tables may not be written: into a file, among other things."""
-    directory = Path(directory)
-    if not directory.exists():
-        return
-    if not directory.is_dir():
-        raise SourceFileError(f"{directory}: is a file; name a directory for the tables")
-    if force or not any(directory.iterdir()):
-        return
-    try:
-        ours = json.loads((directory / MANIFEST).read_bytes())["format"] == FORMAT
-    except (OSError, ValueError, KeyError, TypeError):
-        ours = False
-    if not ours:
-        raise SourceFileError(
-            f"{directory}: is not empty and holds no tables of populace; name another directory, "
-            f"or force it (--force) to write beside what is there"
-        )
-
-
-def to_arrow(world: World, table: Table) -> pa.Table:
-    """One table in Arrow form, in the order of its key."""
-    import pyarrow as pa
-
-    components = (*table.required, *table.optional)
-    parts = [
-        views if isinstance(views, tuple) else (views,)
-        for views in world.query(*table.required, optional=table.optional)
-    ]
-    lengths = [len(views[0]) for views in parts]
-    order = _order(world, table, sum(lengths))
-    columns: list[pa.Array] = []
-    fields: list[pa.Field] = []
-    for place, component in enumerate(components):
+    def _columns_of(self, component: type, optional: bool) -> Iterator[Column]:
+        """The columns of one component or event."""
         made_schema = schema(component)
-        present = [views[place] is not None for views in parts]
-        if component in table.optional and not any(present):
-            continue
-        has = np.repeat(np.array(present, bool), lengths)[order]
-        if made_schema.is_tag:
-            columns.append(pa.array(has))
-            fields.append(_described(component.__name__.lower(), pa.bool_(), "", made_schema.doc))
+        if made_schema.is_tag and not made_schema.is_event:
+            name = component.__name__.lower()
+            doc = self.docs.get(name, made_schema.doc)
+            yield Column(name, "tag", component, stored=True, doc=doc)
         for made in made_schema.fields:
-            blank = [np.zeros(n, made.dtype) for n in lengths]
-            values = [
-                blank[part] if views[place] is None else getattr(views[place], made.name)
-                for part, views in enumerate(parts)
-            ]
-            whole = np.concatenate([np.empty(0, made.dtype), *values])[order]
-            column = _column(world, table, made, whole, None if has.all() else ~has)
-            columns.append(column)
-            fields.append(_described(table.column(made), column.type, made.unit, made.doc))
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+            if made.kind == "entity":
+                yield from self._reference(component, made, optional)
+            else:
+                name = self.column(made)
+                yield Column(
+                    name,
+                    "value",
+                    component,
+                    made,
+                    nullable=optional or made in self.missing or may_be_far(made),
+                    stored=True,
+                    unit=made.unit,
+                    doc=self.docs.get(name, made.doc),
+                    missing=self.missing.get(made),
+                    codes=self.codes.get(made),
+                )
+
+    def _reference(self, component: type, made: Field, optional: bool) -> Iterator[Column]:
+        """What stands for what a reference names, its id, and more of it."""
+        name = self.column(made)
+        lasting = made.on_despawn in ("despawn", "forbid") and made.default != NOBODY
+        optional = optional or not lasting
+        if made in self.references:
+            stands = self.references[made]
+            yield Column(
+                name,
+                "value",
+                component,
+                stands,
+                (made,),
+                nullable=optional,
+                stored=True,
+                unit=stands.unit,
+                doc=self.docs.get(name, made.doc),
+                codes=self.codes.get(stands),
+            )
+        doc = self.docs.get(f"{name}_entity", f"{made.doc}: its id")
+        yield Column(f"{name}_entity", "entity", component, made, nullable=optional, doc=doc)
+        for label, path in self.labels.items():
+            if path[0] is made:
+                *via, end = path
+                doc = ": ".join(each.doc for each in path if each.doc)
+                yield Column(
+                    label,
+                    "value",
+                    component,
+                    end,
+                    tuple(via),
+                    nullable=True,
+                    unit=end.unit,
+                    doc=self.docs.get(label, doc),
+                    missing=self.missing.get(end),
+                    codes=self.codes.get(end),
+                )
 
 
-def _order(world: World, table: Table, n_rows: int) -> npt.NDArray[np.int64]:
-    """The rows by the table's key."""
-    keys = []
-    for made in table.order:
-        values = world.query(*table.required).gather(made)
-        keys.append(_referred(world, table, made, values))
-    return np.lexsort(keys[::-1]) if keys else np.arange(n_rows)
+@dataclass(frozen=True, eq=False)
+class Table(Spec):
+    """A row for each entity that has some components.
+
+    required: an entity with all of these has a row. optional: more components and tags; their
+    columns are null where a row lacks them. order: fields whose values, together, are different in
+    every row. The rest: see `Spec`.
+
+    >>> from populace.ecs import Text, component, u4
+    >>> @component
+    ... class Person:
+    ...     number: u4
+    ...     name: Text
+    >>> people = Table("people", (Person,), rename={Person.number: "person"})
+    >>> [column.name for column in people.columns]
+    ['entity', 'person', 'name']
+    """
+
+    required: tuple[type, ...]
+    optional: tuple[type, ...] = ()
+    order: tuple[Any, ...] = ()
+
+    def _expand(self) -> Iterator[Column]:
+        doc = self.docs.get("entity", "the row's own id, good for as long as it lives")
+        yield Column("entity", "entity", doc=doc)
+        for component in self.required:
+            yield from self._columns_of(component, optional=False)
+        for component in self.optional:
+            yield from self._columns_of(component, optional=True)
 
 
-def _referred(world: World, table: Table, made: Field, values: Array) -> Array:
-    """References as the field that stands for what they name; other values as they are."""
-    stands = table.references.get(made)
-    if stands is None:
-        return values
-    ids, inverse = np.unique(values, return_inverse=True)
-    found: Array = world.get(ids, stands)[inverse]
-    return found
+@dataclass(frozen=True, eq=False)
+class Log(Spec):
+    """A row for each kept event of a class, in the order of emission: see `World.keep`.
+
+    What an event names may have ended since; then what would stand for it is null. A world that
+    keeps no such events gives a table without rows. The rest: see `Spec`.
+    """
+
+    event: type
+
+    def _expand(self) -> Iterator[Column]:
+        yield from self._columns_of(self.event, optional=False)
 
 
-def _column(
-    world: World, table: Table, made: Field, values: Array, absent: npt.NDArray[np.bool_] | None
-) -> pa.Array:
-    """Values as an Arrow array of the type that a reader expects; null where absent."""
-    import pyarrow as pa
-
-    if made.kind == "text":
-        return _dictionary(values, absent, world.text.decode)
-    if made.kind == "enum":
-        names = {int(choice): choice.name.lower() for choice in made.choices or ()}
-        return _dictionary(values, absent, lambda codes: [names[code] for code in codes.tolist()])
-    if made.unit == TIME_UNIT:
-        never = values == NEVER
-        mask = never if absent is None else never | absent
-        return pa.array(values, pa.timestamp("us"), mask=mask if mask.any() else None)
-    return pa.array(_referred(world, table, made, values), mask=absent)
-
-
-def _dictionary(
-    codes: Array,
-    absent: npt.NDArray[np.bool_] | None,
-    decode: Callable[[Array], list[str]],
-) -> pa.Array:
-    """Codes as a dictionary array of the texts in use, sorted."""
-    import pyarrow as pa
-
-    used, inverse = np.unique(codes if absent is None else codes[~absent], return_inverse=True)
-    texts = decode(used)
-    by_text = sorted(range(len(texts)), key=texts.__getitem__)
-    rank = np.empty(len(texts), np.int32)
-    rank[by_text] = np.arange(len(texts), dtype=np.int32)
-    indices = np.zeros(codes.size, np.int32)
-    indices[slice(None) if absent is None else ~absent] = rank[inverse]
-    return pa.DictionaryArray.from_arrays(
-        pa.array(indices, mask=absent), pa.array([texts[place] for place in by_text], pa.string())
-    )
-
-
-def _described(name: str, kind: pa.DataType, unit: str, doc: str) -> pa.Field:
-    import pyarrow as pa
-
-    told = {"unit": "" if unit == TIME_UNIT else unit, "doc": doc}
-    return pa.field(name, kind, metadata={key: text for key, text in told.items() if text})
-
-
-def _sync_and_hash(path: Path) -> str:
-    """Force a file to the disk; return its SHA-256."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def may_be_far(made: Field) -> bool:
+    """Whether a time is never, or not yet, by default."""
+    return made.unit == TIME_UNIT and isinstance(made.default, int) and abs(made.default) >= FAR

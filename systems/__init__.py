@@ -31,6 +31,7 @@ from .knowledge import (
     share_knowing,
 )
 from .machine import WEEKEND, WORKDAYS, StateMachine, lasting, state_machine, until, when
+from .metrics import measure, measure_counts
 from .movement import go_to, place, positions_at, refresh_positions, standing, steer
 from .neighbours import nearest, pairs_within
 from .perception import Perception, perceive
@@ -145,6 +146,8 @@ __all__ = [
     "siblings",
     "spend_energy",
     "standing",
+    "measure",
+    "measure_counts",
     "state_machine",
     "steer",
     "strengths_of",

@@ -8,7 +8,8 @@ The order in which laws follow each other within a step:
     first    what people do         activity, routine, meetings, perception
     update   what follows from it   ties, energy, emotion, knowledge, memories, reflection, recall;
                                     then the sweeps, which fill caches
-    last     what is let go         consolidation, archiving, forgetting, capacity, knowledge
+    last     what is let go         consolidation, archiving, forgetting, capacity, knowledge;
+                                    then metrics, if anybody listens
 
 `Contact` -> ties -> `Met` -> energy, emotion, knowledge, memories; `Observed` -> memories;
 `Recalled` -> reinforcement. A law works on the agents that have its components, and costs next to
@@ -38,6 +39,7 @@ from .feelings import refresh_emotions, refresh_tempered_emotions
 from .formation import form_memories
 from .heredity import Heredity
 from .knowledge import Learning, forget_knowledge, refresh_confidence
+from .metrics import measure, measure_counts
 from .movement import refresh_positions
 from .perception import Perception, perceive
 from .pruning import Pruning, forget
@@ -75,6 +77,8 @@ SYSTEMS: tuple[Any, ...] = (
     forget,
     make_room,
     forget_knowledge,
+    measure,
+    measure_counts,
 )
 """Every law's systems, in their order."""
 

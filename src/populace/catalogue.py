@@ -65,7 +65,9 @@ from populace.components import (
     Whereabouts,
 )
 from populace.components.metric import Metric
+from populace.ecs import schema
 from populace.ecs.image import Image
+from populace.storage.graph import Graph
 from populace.storage.tables import Log, Table
 from populace.systems import StateMachine
 
@@ -93,6 +95,12 @@ def _prefixed(component: Any, prefix: str, suffix: str = "") -> dict[Any, str]:
         if name in (*PAD, "since")
     }
 
+
+SURVEYED = {
+    made.name: f"answer to the General Social Survey: {made.name.replace('_', ' ')}"
+    for made in schema(Survey).fields
+    if not made.doc
+}
 
 AGENTS = Table(
     "agents",
@@ -152,6 +160,7 @@ AGENTS = Table(
     },
     codes={Activity.state: _names("states"), Activity.profile: _names("profiles")},
     docs={
+        **SURVEYED,
         **{f"emotion_{axis}": f"the emotion's {axis} at `emotion_since`" for axis in PAD},
         **{f"emotion_{axis}_now": f"the emotion's {axis}" for axis in PAD},
         **{f"mood_{axis}": f"the mood's {axis} at `mood_since`" for axis in PAD},
@@ -193,6 +202,7 @@ MEMORIES = Table(
     labels={"agent_name": (Memory.owner, Persona.name)},
     docs={"agent_name": "full name of the agent that remembers"},
     since=Memory.created,
+    month=Memory.created,
     doc="One row per memory that is kept.",
 )
 
@@ -289,6 +299,7 @@ BIRTHS = Table(
         "other_parent": "number of the other; null: not known",
     },
     since=Lineage.born,
+    month=Lineage.born,
     doc="One row per birth in the register; persons are named by their number.",
 )
 
@@ -301,6 +312,7 @@ MEETINGS = Log(
         "target_name": (Met.target, Persona.name),
     },
     since=Met.time,
+    month=Met.time,
     doc="One row per contact, in the order in which the ties took them up.",
 )
 
@@ -313,12 +325,21 @@ CONTACTS = Log(
         "target_name": (Contact.target, Persona.name),
     },
     since=Contact.time,
+    month=Contact.time,
     doc="One row per contact, in the order of emission.",
 )
 
 METRICS = Log(
-    "metrics", Metric, since=Metric.time, doc="One row per moment and what was measured then."
+    "metrics",
+    Metric,
+    since=Metric.time,
+    month=Metric.time,
+    doc="One row per moment and what was measured then.",
 )
+
+
+TIE_GRAPH = Graph(AGENTS, TIES, node="agent")
+"""Agents and the ties between them, for `populace.storage.graph`."""
 
 
 def catalogue(image: Image) -> dict[str, Table | Log]:

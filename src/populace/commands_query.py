@@ -93,6 +93,9 @@ def add(commands: Any) -> None:
         "--tables", type=lambda text: text.split(","), metavar="A,B", help="only these tables"
     )
     export.add_argument(
+        "--monthly", action="store_true", help="folders by month for what has a time"
+    )
+    export.add_argument(
         "--no-names", action="store_true", help="numbers only, without the names beside them"
     )
     export.add_argument(
@@ -246,6 +249,7 @@ def _export(options: argparse.Namespace) -> None:
         format=options.format,
         since=options.since,
         names=not options.no_names,
+        monthly=options.monthly,
         force=options.force,
     )
     facts: dict[str, Any] = {"to": str(options.to), "tables": rows}

@@ -149,6 +149,8 @@ def _run(options: argparse.Namespace) -> None:
     else:
         _refuse_other_snapshots(options)
     check_out(options)
+    from populace.components import Metric
+
     from . import run
     from .minds import read_minds
 
@@ -164,6 +166,8 @@ def _run(options: argparse.Namespace) -> None:
     compile_s = run.warm_up()
     begin = perf_counter()
     world = run.build_society(settings)
+    if options.checkpoint is not None:
+        world.keep(Metric)
     setup_s = perf_counter() - begin
     report = _live(options, world, options.checkpoint)
     report.compile_s, report.setup_s = compile_s, setup_s

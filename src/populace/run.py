@@ -27,6 +27,8 @@ from populace.systems import (
     forget,
     form_memories,
     make_room,
+    measure,
+    measure_counts,
     refresh_strength,
 )
 from populace.systems.ties import Ties, refresh_ties
@@ -135,6 +137,7 @@ def build_society(settings: RunSettings) -> World:
 def add_systems(world: World) -> None:
     """The systems of the scenario, also for a world that comes from a snapshot of it."""
     world.add_systems(experience, form_memories, refresh_strength, forget, make_room)
+    world.add_systems(measure, measure_counts)
     if world.query(Tie).count():  # those of the minds: they fade, and nobody meets
         if Ties not in world.resources:
             world.insert(Ties())

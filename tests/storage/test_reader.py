@@ -1,12 +1,13 @@
 """Tables read back: the same entities, or an error that names the file."""
 
+import dataclasses
 import json
 
 import pytest
 
-from populace.ecs import World
+from populace.ecs import World, component, f4, field, i8, u1, u4
 from populace.ecs.errors import QueryError, SourceFileError
-from populace.storage import MANIFEST, load_tables, read_manifest, write_tables
+from populace.storage import MANIFEST, Table, load_tables, read_manifest, write_tables
 
 from .test_tables import NOTES, PEOPLE, Extra, Note, Person, Starred, office
 
@@ -70,10 +71,14 @@ def test_a_file_that_is_not_what_was_written_is_named(tmp_path, name, damage):
     assert len(world) == 0
 
 
+PENDING = '{"format": "populace tables", "version": 1, "now_us": 0, "files": {}, "pending": '
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "7", "{}", '{"format": "populace tables", "version": 1}', "[" * 100_000,
-     '{"format": "populace tables", "version": 1, "now_us": 0, "files": {"a": 1}}'],
+     '{"format": "populace tables", "version": 1, "now_us": 0, "files": {"a": 1}}',
+     *(PENDING + name + "}" for name in ('"../x"', "7", '".writing-/.."'))],
 )  # fmt: skip
 def test_a_damaged_manifest_is_named(tmp_path, text):
     """Whatever populace.json holds, it is read or refused by name."""
@@ -95,3 +100,88 @@ def test_a_newer_or_foreign_format_is_told_apart(tmp_path):
         load_tables(World(), tmp_path, (PEOPLE,))
     with pytest.raises(SourceFileError, match="cannot be read"):
         read_manifest(tmp_path / "nowhere")
+
+
+@component
+class Task:
+    """With what a file says by name, or leaves open."""
+
+    number: u4
+    state: u1 = field(default=0)
+    parent: u4 = field(default=2**32 - 1)
+    due: i8 = field(default=2**63 - 1, unit="us since 1970")
+    begun: i8 = field(default=-(2**62), unit="us since 1970")
+    cache: f4 = field(derived=True)
+
+
+@component
+class Late:
+    """An optional one that is nothing but a time."""
+
+    since: i8 = field(unit="us since 1970")
+
+
+@dataclasses.dataclass
+class States:
+    """The names of states."""
+
+    names: tuple[str, ...] = ("open", "done")
+
+
+TASKS = Table(
+    "tasks",
+    (Task,),
+    (Late,),
+    order=(Task.number,),
+    missing={Task.parent: 2**32 - 1},
+    codes={
+        Task.state: lambda image: next(
+            (r.names for r in image.resources if isinstance(r, States)), ()
+        )
+    },
+)
+
+
+def tasks():
+    """Three tasks: the states by name, one parent, one due, one late."""
+    world = World()
+    world.insert(States())
+    world.spawn(Task(number=[0, 1], state=[1, 0], parent=[2**32 - 1, 0], due=[7, 2**63 - 1]))
+    world.spawn(Task(number=[2], state=5), Late(since=9))
+    return world
+
+
+def test_names_of_codes_and_what_stands_for_none_come_back(tmp_path):
+    """A state is written by name and read by it; null is what the field has for none."""
+    world = tasks()
+    for number in (10, 11):
+        world.spawn(Person(number=[number]))
+    write_tables(world, tmp_path, (PEOPLE, TASKS))
+    world = World()
+    world.insert(States(("none", "done", "open")))
+    with pytest.raises(
+        SourceFileError, match=r"'state' is '5' in some rows, and this world has no"
+    ):
+        load_tables(world, tmp_path, (PEOPLE, TASKS))
+    assert len(world) == 0
+    world.insert(States(("x", "done", "open", "y", "z", "5")), replace=True)
+    load_tables(world, tmp_path, (TASKS,))
+    rows = world.query(Task)
+    assert dict(zip(rows.gather(Task.number), rows.gather(Task.state), strict=True)) == {
+        0: 1,
+        1: 2,
+        2: 5,
+    }
+    assert rows.gather(Task.parent).tolist() == [2**32 - 1, 0, 2**32 - 1]
+    assert rows.gather(Task.due).tolist() == [7, 2**63 - 1, 2**63 - 1]
+    assert set(rows.gather(Task.begun).tolist()) == {-(2**62)}
+    assert world.query(Late).gather(Late.since).tolist() == [9]
+
+
+def test_a_file_without_a_column_that_every_row_needs_is_named(tmp_path):
+    """As when it was written for another table; nothing is spawned."""
+    write_tables(tasks(), tmp_path, (Table("tasks", (Late,)),))
+    world = World()
+    with pytest.raises(SourceFileError, match=r"tasks\.parquet: has no column 'number'"):
+        load_tables(world, tmp_path, (TASKS,))
+    assert len(world) == 0

@@ -3,6 +3,8 @@
 import enum
 import hashlib
 import json
+import os
+import shutil
 
 import duckdb
 import numpy as np
@@ -12,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from populace.ecs import Entity, Text, World, component, f4, field, i8, u4
-from populace.ecs.errors import SourceFileError
-from populace.storage import MANIFEST, Table, check_target, to_arrow, write_tables
+from populace.ecs.errors import QueryError, SourceFileError, StorageError
+from populace.storage import MANIFEST, Table, check_target, load_tables, write_tables
+from populace.storage.writer import to_arrow
 
 
 class Mood(enum.IntEnum):
@@ -216,6 +219,86 @@ def test_our_own_tables_are_replaced(tmp_path):
     write_tables(office(), tmp_path / "out", (PEOPLE, NOTES))
     write_tables(World(), tmp_path / "out", (PEOPLE, NOTES))
     assert pq.read_table(tmp_path / "out" / "notes.parquet").num_rows == 0
+
+
+def test_tables_of_an_earlier_export_that_are_not_written_again_go(tmp_path):
+    """A reader who takes every file takes none of another world; what is not ours stays."""
+    write_tables(office(), tmp_path, (PEOPLE, NOTES))
+    (tmp_path / "mine.parquet").write_text("mine")
+    write_tables(office(), tmp_path, (PEOPLE,))
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "mine.parquet", "people.parquet", MANIFEST,
+    ]  # fmt: skip
+
+
+class Crash(BaseException):
+    """The power is gone."""
+
+
+@pytest.mark.parametrize("call", ["replace", "fsync"])
+def test_a_crash_at_any_step_leaves_the_old_tables_or_the_new(tmp_path, monkeypatch, call):
+    """Of one moment, all of them: never some of each. Writing again then leaves no trace of it."""
+    kinds = {3: "old", 0: "new"}
+    real, seen = getattr(os, call), []
+    for after in range(99):
+        out = tmp_path / f"{call}-{after}"
+        write_tables(office(), out, (PEOPLE, NOTES))
+        left = [after]
+
+        def crash(*arguments, left=left):
+            if not left[0]:
+                raise Crash
+            left[0] -= 1
+            return real(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, crash)
+            patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # nobody tidies up
+            try:
+                write_tables(World(), out, (PEOPLE, NOTES))
+            except Crash:
+                done = False
+            else:
+                done = True
+        rows = load_tables(World(), out, (PEOPLE, NOTES))
+        seen.append(kinds[rows["people"]])
+        assert rows["notes"] == 4 * rows["people"]
+        write_tables(office(), out, (PEOPLE, NOTES))
+        assert load_tables(World(), out, (PEOPLE, NOTES))["people"] == 3
+        if seen[-1] == "new":
+            assert sorted(p.name for p in out.iterdir() if not p.name.startswith(".")) == [
+                "notes.parquet", "people.parquet", MANIFEST,
+            ]  # fmt: skip
+        if done:
+            break
+    assert done
+    assert seen == sorted(seen, reverse=True)
+    assert {"old", "new"} == set(seen)
+
+
+def test_a_full_disk_is_said_with_the_path(tmp_path, monkeypatch):
+    """A StorageError, which is an OSError, names what could not be written and why."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(
+        StorageError, match=r"cannot write: No space left on device.*people"
+    ) as told:
+        write_tables(office(), tmp_path / "out", (PEOPLE, NOTES))
+    assert told.value.errno == 28
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_row_that_names_nobody_in_the_tables_is_refused(tmp_path):
+    """A note's key is its person's number: of a person without one, it has no key."""
+    world = office()
+    world.remove(world.query(Person).ids()[:1], Person)
+    with pytest.raises(
+        QueryError, match=r"4 rows of 'notes' name as 'person' an entity that has no"
+    ):
+        write_tables(world, tmp_path / "out", (PEOPLE, NOTES))
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
