@@ -49,9 +49,20 @@ def can_be_spared(sweep: Entry, plan: list[Entry]) -> bool:
     return not read_old(sweep, plan)
 
 
+def filters_of(entry: Entry) -> frozenset[tuple[str, object]]:
+    """The filters that a system's signature names: With, Without, AnyOf."""
+    parts = [
+        part
+        for one in entry.system.parameters
+        for part in (one.parts if one.role == "rows" else (one,))
+    ]
+    roles = ("with", "without", "any")
+    return frozenset((p.role, p.of or p.parts) for p in parts if p.role in roles)
+
+
 def read_old(sweep: Entry, plan: list[Entry]) -> frozenset[type]:
-    """What a sweep fills that another system may read before it is made at a step, or at steps at
-    which it is not made."""
+    """What a sweep fills that another system may read before it is made at a step, at steps at
+    which it is not made, or in rows that its filters leave out."""
     place, found = plan.index(sweep), frozenset[type]()
     conditional = sweep.fixed_step is not None or sweep.run_if is not None
     for later, other in enumerate(plan):
@@ -60,7 +71,8 @@ def read_old(sweep: Entry, plan: list[Entry]) -> frozenset[type]:
         without = sweep.every is not None and (
             other.every is None or other.every % sweep.every != 0
         )
-        if conditional or later < place or other.fixed_step is not None or without:
+        narrower = filters_of(sweep) - filters_of(other)
+        if conditional or later < place or other.fixed_step is not None or without or narrower:
             found |= sweep.fills & other.system.access.reads
     return found
 

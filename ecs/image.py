@@ -8,7 +8,8 @@ Invariant: restore(capture(world)) continues as the world itself would have, bit
 ids, the order of rows and tables, texts and their codes, pending events and what each system has
 seen of them are the same. Indices are rebuilt. Derived fields are 0 until their sweeps are made: at
 the next step, before anything else, or by `World.refresh`; those that a system may read when they
-are old are state, and kept (`Image.caches`). Systems, observers, templates and conditions are code,
+are old are state, and kept (`Image.caches`), as far as signatures tell: a system that takes the World
+must not read or fill them. Systems, observers, templates and conditions are code,
 and are registered anew.
 Cost: `capture` a few µs a table; `restore` 0.1 s per 1M rows, for the indices.
 """
@@ -24,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .clock import Clock
-from .component import schema
+from .component import Schema, schema
 from .entities import FREE, INDEX_BITS, EntityIndex
 from .errors import ComponentDefinitionError, InvariantError, StructuralChangeError
 from .fields import Field
@@ -178,10 +179,23 @@ def restore(image: Image, *, threads: int = 1, debug: bool | None = None) -> Wor
         world.insert(copy.deepcopy(resource), replace=True)  # two worlds may share an image
     for queue in image.queues:
         held = world.event_queues.queue(queue.event)
+        last = [first + n for first, n, _ in queue.batches]
+        if [first for first, _, _ in queue.batches][1:] != last[:-1] or (
+            max(last[-1:] or [queue.next]) != queue.next or queue.before_step > queue.next
+        ):
+            raise InvariantError(f"the events {held.schema.name} are not numbered one by one")
+        for _, n, columns in queue.batches:
+            _check_events(held.schema, columns, n, len(store.text))
         held.next, held.before_step = queue.next, queue.before_step
         held.batches = list(queue.batches)
     for journal in image.journals:
+        if journal.event in world.journals:
+            raise InvariantError(f"the events {journal.event.__name__} are kept twice")
         world.keep(journal.event)
+        queue_of = world.journals[journal.event].reader.queue
+        _check_events(queue_of.schema, journal.columns, journal.n, len(store.text))
+        if journal.cursor > queue_of.next:
+            raise InvariantError(f"more events {journal.event.__name__} are kept than there were")
         kept = world.journals[journal.event]
         kept.append(dict(journal.columns), journal.n)
         kept.reader.cursor = journal.cursor
@@ -192,6 +206,18 @@ def restore(image: Image, *, threads: int = 1, debug: bool | None = None) -> Wor
         world.track(*image.tracked)
     world.stale, world.caches = True, image.caches
     return world
+
+
+def _check_events(made: Schema, columns: Mapping[str, Array], n: int, n_texts: int) -> None:
+    """Raise InvariantError unless there is a column of n events for each field."""
+    for each in made.fields:
+        column = columns.get(each.name)
+        if column is None:
+            raise InvariantError(f"{each} has no column")
+        if column.dtype != each.dtype or column.shape != (n, *each.shape):
+            raise InvariantError(f"{each} is {column.dtype} {column.shape} for {n:,} events")
+        if each.kind == "text" and n and int(column.max()) >= n_texts:
+            raise InvariantError(f"{each} holds text code {int(column.max())} of {n_texts:,}")
 
 
 def _restore_tables(store: Store, image: Image) -> None:
@@ -208,7 +234,9 @@ def _restore_tables(store: Store, image: Image) -> None:
         by_number[held.number] = table
         buffers = [_owned(held.ids, np.dtype(np.uint64), (held.n,))]
         for key in archetype.fields:
-            column = held.columns.get(key) if key.derived else held.columns[key]
+            column = held.columns.get(key)
+            if column is None and not key.derived:
+                raise InvariantError(f"{key} has no column")
             if key.derived and key.component not in image.caches:
                 column = None
             shape = (held.n, *key.shape)

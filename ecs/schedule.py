@@ -234,7 +234,7 @@ class Schedule:
     def refresh(self, every: bool = False) -> None:
         """Make every sweep that can be spared now, or every one, in the order of the plan."""
         for entry in self._plan():
-            if entry.spareable or (every and entry.fills - self.world.caches):
+            if entry.spareable or (every and entry.fills and not entry.fills & self.world.caches):
                 self._call(entry)
 
     def aging(self) -> frozenset[type]:
@@ -242,7 +242,7 @@ class Schedule:
         read when they are old, since their sweep is not due whenever it is or comes after it, and
         those that a system fills that does more than that."""
         plan = self._plan()
-        found = {cls for sweep in plan if sweep.fills for cls in read_old(sweep, plan)}
+        found = {cls for sweep in plan if read_old(sweep, plan) for cls in sweep.fills}
         for entry in plan:
             if not entry.fills:
                 for cls in entry.system.access.writes:
@@ -293,7 +293,10 @@ class Schedule:
                 call(*arguments)
             return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.world.threads, "populace")
+            enter = self.world.store.workers.add
+            self._pool = ThreadPoolExecutor(
+                self.world.threads, "populace", lambda: enter(threading.get_ident())
+            )
         futures = [self._pool.submit(call, *arguments) for call, arguments in calls]
         errors = [error for future in futures if (error := future.exception()) is not None]
         if errors:

@@ -80,6 +80,7 @@ class Store:
         self.observers = Observers()
         self.locked = ""
         self.moment = threading.RLock()  # who holds it sees nothing change
+        self.workers: set[int] = set()  # threads that run systems for who holds it
         self._by_mask: dict[int, Archetype] = {}
         self._defaults: dict[Field, Array] = {}
 
@@ -174,13 +175,19 @@ class Store:
     # -- guards ------------------------------------------------------------------------------
 
     def guard(self, doing: str) -> None:
-        """Raise StructuralChangeError while structure may not change."""
-        if self.locked:
+        """Raise StructuralChangeError while structure may not change, to who would change it from
+        within. Another thread waits for the moment instead."""
+        if self.locked and self.is_inside():
             raise StructuralChangeError(
                 f"{doing} inside {self.locked} would change tables that are in use; queue it with "
                 f"Commands (a system parameter, or world.commands): it is applied at the next "
                 f"sync point"
             )
+
+    def is_inside(self) -> bool:
+        """Whether this thread makes the step, or works for it."""
+        inside: bool = self.moment._is_owned()  # type: ignore[attr-defined]  # as Condition asks
+        return inside or threading.get_ident() in self.workers
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:

@@ -98,7 +98,7 @@ class World:
         self.journals: dict[type, Journal] = {}
         self.stale = False  # derived fields wait for their sweeps: a world just restored,
         self.caches: frozenset[type] = frozenset()  # but for those of these components
-        self._on_step: list[Callable[[World], object]] = []
+        self._on_step: dict[object, Callable[[World], object]] = {}  # by registration
         self._queries: dict[Any, Query] = {}
         self._templates: dict[str, Template] = {}
 
@@ -422,7 +422,10 @@ class World:
         """
         cls = events if isinstance(events, type) else type(events)
         queue = self.event_queues.queue(cls)
-        return queue.emit(events, self.text, self.store.entities)
+        if self.store.is_inside():
+            return queue.emit(events, self.text, self.store.entities)
+        with self.store.moment:
+            return queue.emit(events, self.text, self.store.entities)
 
     def events(self, cls: type) -> EventReader:
         """A reader of an event type: `.read()` gives what it has not seen yet, as columns."""
@@ -454,11 +457,11 @@ class World:
     def on_step(self, callback: Callable[[World], object]) -> Callable[[], None]:
         """Call `callback(world)` at the end of every step, when events and commands have had their
         way. Returns what ends it."""
-        self._on_step.append(callback)
+        registration = object()
+        self._on_step[registration] = callback
 
         def cancel() -> None:
-            if callback in self._on_step:
-                self._on_step.remove(callback)
+            self._on_step.pop(registration, None)
 
         return cancel
 
@@ -500,8 +503,9 @@ class World:
                 queue.end_step()
             self.telemetry.steps += 1
             self.telemetry.step_ns += perf_counter_ns() - begin
-            for callback in tuple(self._on_step):
-                callback(self)
+            for registration, callback in tuple(self._on_step.items()):
+                if registration in self._on_step:  # one before it may have ended it
+                    callback(self)
 
     def run(self, time: int, step: int, progress: Callable[[World], object] | None = None) -> None:
         """Steps of `step` µs until `time` µs have passed; the last one may be shorter.
