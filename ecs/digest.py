@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,27 @@ class _Hash:
 
     def __init__(self) -> None:
         self._total = hashlib.sha256()
+
+    def add_all(self, part: Any) -> None:
+        """Add a value of a resource: what it holds, in an order that depends on nothing else."""
+        if dataclasses.is_dataclass(part) and not isinstance(part, type):
+            self.add(_name(type(part)))
+            self.add_all({f.name: getattr(part, f.name) for f in dataclasses.fields(part)})
+        elif isinstance(part, Mapping):
+            self.add(f"{len(part)} pairs")
+            for key, value in part.items():
+                self.add_all(key)
+                self.add_all(value)
+        elif isinstance(part, (set, frozenset)):
+            self.add(f"{len(part)} members")
+            for digest in sorted(_digest_of(member) for member in part):
+                self.add(digest)
+        elif isinstance(part, (list, tuple)):
+            self.add(f"{type(part).__name__} of {len(part)}")
+            for value in part:
+                self.add_all(value)
+        else:
+            self.add(part)
 
     def add(self, part: Any) -> None:
         """Add a string, an array, or anything whose repr is its value."""
@@ -61,7 +83,7 @@ def digest(world: World) -> str:
         total.add(_name(type(resource)))
         for part in dataclasses.fields(resource):
             total.add(part.name)
-            total.add(getattr(resource, part.name))
+            total.add_all(getattr(resource, part.name))
     for cls in sorted(world.event_queues.held, key=_name):
         queue = world.event_queues.held[cls]
         for first, n, columns in queue.batches:
@@ -70,6 +92,12 @@ def digest(world: World) -> str:
                 total.add(column)
     total.add(world.seed)
     return total.hex()
+
+
+def _digest_of(part: Any) -> str:
+    alone = _Hash()
+    alone.add_all(part)
+    return alone.hex()
 
 
 def _name(cls: type) -> str:

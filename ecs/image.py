@@ -8,9 +8,9 @@ Invariant: restore(capture(world)) continues as the world itself would have, bit
 ids, the order of rows and tables, texts and their codes, pending events and what each system has
 seen of them are the same. Indices are rebuilt. Derived fields are 0 until their sweeps are made: at
 the next step, before anything else, or by `World.refresh`; those that a system may read when they
-are old are state, and kept (`Image.caches`), as far as signatures tell: a system that takes the World
-must not read or fill them. Systems, observers, templates and conditions are code,
-and are registered anew.
+are old are state, and kept (`Image.caches`), as far as signatures tell: a system that takes the
+World must not read or fill them. Systems, observers, templates and conditions are code, and are
+registered anew.
 Cost: `capture` a few µs a table; `restore` 0.1 s per 1M rows, for the indices.
 """
 

@@ -166,6 +166,12 @@ class Base:
         self._slots = 0
         self._versions = -1
 
+    def unchanged_since(self, look: int) -> bool:
+        """Whether no row and no slot has differed since that look. O(rows)."""
+        held = [one for group in self.tables.values() for one in group]
+        marks = self.generation_marks[: self._slots]
+        return not (marks > look).any() and not any((h.mark[: h.n] > look).any() for h in held)
+
     def look(self) -> Look:
         """Bring the copy up to date. Nothing of the world may change meanwhile.
 

@@ -29,6 +29,7 @@ import numpy as np
 
 from populace.ecs import World
 from populace.ecs.errors import PopulaceError, SnapshotError
+from populace.ecs.image import Image
 
 from . import manifest as m
 from .base import Base, Look, Rows
@@ -61,6 +62,31 @@ class Saved:
     waited_s: float
     pause_s: float
     write_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Committed:
+    """What the newest snapshot was made of."""
+
+    look: Look
+    frozen: FrozenResources
+    manifest: m.Manifest
+
+
+def _outline(image: Image) -> tuple[Any, ...]:
+    """All of an image but what its columns and resources hold."""
+    return (
+        image.components,
+        [(table.components, table.number, table.n) for table in image.tables],
+        image.generations.size,
+        len(image.texts),
+        [(q.event, q.next, q.before_step, len(q.batches)) for q in image.queues],
+        [(journal.event, journal.n, journal.cursor) for journal in image.journals],
+        image.cursors,
+        image.counts,
+        image.tracked,
+        image.caches,
+    )
 
 
 class Checkpointer:
@@ -110,11 +136,11 @@ class Checkpointer:
         self.snapshots.files.acquire()
         try:
             self.snapshots.clear_leftovers()
+            self._base = Base(world, threads)
         except BaseException:
             self.snapshots.files.release()
             raise
-        self._base = Base(world, threads)
-        self._committed: tuple[int, m.Manifest] | None = None  # number of the look, what it became
+        self._committed: _Committed | None = None
         self._since_full = 0
         self._told: Exception | None = None
         self._troubles: list[str] = []
@@ -169,10 +195,21 @@ class Checkpointer:
         return self.saved[-1]
 
     def finish(self) -> None:
-        """Save the last step, unless the newest snapshot shows it. Raises what `save` does."""
+        """Save, unless the newest snapshot shows the world as it is. Raises what `save` does."""
         self.wait()
-        if not self.saved or self.failure or self.saved[-1].tick != self.world.clock.tick:
+        if self._committed is None or self.failure or not self._shows_all():
             self.save()
+
+    def _shows_all(self) -> bool:
+        """Whether nothing has changed since the newest snapshot."""
+        known = self._committed
+        assert known is not None
+        look = self._base.look()
+        return (
+            self._base.unchanged_since(known.look.number)
+            and _outline(look.image) == _outline(known.look.image)
+            and freeze_resources(self.world.resources).same(known.frozen)
+        )
 
     def wait(self) -> None:
         """Until nothing is being written. Raises SnapshotError in a callback of the writing."""
@@ -249,7 +286,7 @@ class Checkpointer:
                 threads=self._threads,
                 on_progress=self._on_progress,
             )
-            self._committed = look.number, manifest
+            self._committed = _Committed(look, frozen, manifest)
             self._since_full = 0 if delta is None else self._since_full + 1
             own = f"/{manifest.number:010d}-"
             done = Saved(
@@ -284,11 +321,15 @@ class Checkpointer:
         """What a snapshot of a look can build on; None where it is to be full."""
         if self._committed is None or self._since_full + 1 >= self.full_every:
             return None
-        after, previous = self._committed
-        base = self._base
+        base, after = self._base, self._committed.look.number
 
         def changed(components: tuple[type, ...], place: int) -> Rows:
             return base.tables[components][place].changed(after)
 
         marks = base.generation_marks[: look.image.generations.size]
-        return Delta(previous, changed, np.flatnonzero(marks > after))
+        return Delta(
+            self._committed.manifest,
+            self._committed.frozen.arrays,
+            changed,
+            np.flatnonzero(marks > after),
+        )

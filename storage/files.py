@@ -124,6 +124,7 @@ class LocalFiles(Files):
         self._disk = disk or Disk()
         self._unsynced: set[Path] = set()  # folders in which names have come or gone
         self._lock: int | None = None
+        self._process = 0
 
     def write(self, name: str, data: bytes | memoryview | pa.Buffer) -> None:
         """Write a whole file: under a temporary name, fsynced, renamed."""
@@ -219,7 +220,7 @@ class LocalFiles(Files):
             except BaseException:
                 self._disk.close(fd)
                 raise
-        self._lock = fd
+        self._lock, self._process = fd, os.getpid()
 
     def release(self) -> None:
         """Give the lock back; the file stays, since to delete it would race with who opens it."""
@@ -227,7 +228,8 @@ class LocalFiles(Files):
             fd, self._lock = self._lock, None
             with _refused("unlock", self.path / LOCK):
                 try:
-                    self._disk.unlock(fd)
+                    if self._process == os.getpid():  # a forked child must not let go of it
+                        self._disk.unlock(fd)
                 finally:
                     self._disk.close(fd)
 

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from populace.ecs import Field, schema
+from populace.ecs import Clock, Field, schema
 from populace.ecs.errors import SchemaError, SnapshotError
 from populace.ecs.image import Image, JournalImage, QueueImage, TableImage
 
@@ -186,6 +186,9 @@ class StoredSnapshot:
         generations = self.data.group(
             manifest.generations, manifest.slots, {"generation": GENERATIONS}
         )["generation"]
+        resources = tuple(self._resources(private))
+        if sum(isinstance(resource, Clock) for resource in resources) != 1:
+            raise SnapshotError(f"{self.where}: does not hold one Clock")
         return Image(
             seed=manifest.seed,
             phases=manifest.phases,
@@ -193,7 +196,7 @@ class StoredSnapshot:
             tables=_merged(tables),
             generations=generations,
             texts=self.texts,
-            resources=tuple(self._resources(private)),
+            resources=resources,
             queues=tuple(map(self._queue, manifest.queues)),
             journals=tuple(map(self._journal, manifest.journals)),
             cursors=private.cursors,

@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol, TypeGuard
@@ -64,19 +64,39 @@ def keeps_files(resource: Any) -> TypeGuard[KeepsFiles]:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What a snapshot can build on: the previous one, and what has changed since."""
+    """What a snapshot can build on: the previous one, and what has changed since.
+
+    arrays: those of its resources, by their SHA-256.
+    """
 
     previous: m.Manifest
+    arrays: Mapping[str, m.StoredArray]
     changed: Changed
     changed_generations: Rows
 
 
 @dataclass(frozen=True, slots=True)
 class FrozenResources:
-    """Resources as values that stay as they are, whatever the world does next."""
+    """Resources as values that stay as they are, whatever the world does next.
+
+    arrays: where each of their arrays has been stored, by its SHA-256, once they are written.
+    """
 
     flat: tuple[FlatResource, ...]
     kept: dict[str, m.File]
+    arrays: dict[str, m.StoredArray] = field(default_factory=dict)
+
+    def same(self, other: FrozenResources) -> bool:
+        """Whether both hold equal values and the same files."""
+        if self.kept != other.kept or len(self.flat) != len(other.flat):
+            return False
+        return all(
+            (path, value, list(arrays)) == (path2, value2, list(arrays2))
+            and all(map(np.array_equal, arrays.values(), arrays2.values()))
+            for (path, value, arrays), (path2, value2, arrays2) in zip(
+                self.flat, other.flat, strict=True
+            )
+        )
 
 
 def freeze_resources(resources: Iterable[Any]) -> FrozenResources:
@@ -208,15 +228,16 @@ class _Writer:
         queues = [self._queue(held, events, work) for held in image.queues]
         private = m.Private(
             resources=tuple(
-                self._resource(place, flat, work) for place, flat in enumerate(resources.flat)
+                self._resource(place, flat, resources.arrays, work)
+                for place, flat in enumerate(resources.flat)
             ),
             cursors={name: dict(cursors) for name, cursors in image.cursors.items()},
             counts=dict(image.counts),
             about=dict(about),
         )
         sealed = self._seal(private, work) if self.key is not None else None
-        for n_done, done in enumerate([self.pool.submit(call) for call in work], 1):
-            done.result()
+        for n_done, done in enumerate([self._begun(call) for call in work], 1):
+            done()
             if self.on_progress is not None:
                 self.on_progress(n_done, len(work))
         manifest = m.Manifest(
@@ -253,6 +274,14 @@ class _Writer:
             if name not in self.entries:
                 self.entries[name] = shared[name]
         return manifest
+
+    def _begun(self, call: Callable[[], None]) -> Callable[[], object]:
+        """Work that a thread does; what is returned waits for it. While the program ends there are
+        no new threads, and it is done here."""
+        try:
+            return self.pool.submit(call).result
+        except RuntimeError:
+            return call
 
     def take_back(self) -> None:
         """Delete what was written for a snapshot that did not come about, as far as that goes."""
@@ -462,12 +491,14 @@ class _Writer:
     # -- resources ---------------------------------------------------------------------------------
 
     def _resource(
-        self, place: int, flat: FlatResource, work: list[Callable[[], None]]
+        self,
+        place: int,
+        flat: FlatResource,
+        written: dict[str, m.StoredArray],
+        work: list[Callable[[], None]],
     ) -> m.Resource:
         path, value, arrays = flat
-        private = self.before.private if self.before else None
-        held = [a for r in private.resources for a in r.arrays.values()] if private else []
-        known = {array.sha256: array for array in held}
+        known = {} if self.delta is None else self.delta.arrays
         stored = {}
         for k, (name, array) in enumerate(arrays.items()):
             digest = hashlib.sha256(f"{array.dtype.str} {array.size} ".encode())
@@ -477,7 +508,7 @@ class _Writer:
                 label = f"resource{place}.{k}"
                 file = self._later(label, partial(dict, value=array), work)
                 found = m.StoredArray(file, digest.hexdigest())
-            stored[name] = found
+            stored[name] = written[found.sha256] = found
         return m.Resource(path, value, stored)
 
 
