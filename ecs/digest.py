@@ -26,10 +26,13 @@ class _Hash:
         self._total = hashlib.sha256()
 
     def add_all(self, part: Any) -> None:
-        """Add a value of a resource: what it holds, in an order that depends on nothing else."""
+        """Add a value of a resource: what it holds, in an order that depends on nothing else.
+
+        Fields that a dataclass leaves out of its repr are no part of what it is.
+        """
         if dataclasses.is_dataclass(part) and not isinstance(part, type):
             self.add(_name(type(part)))
-            self.add_all({f.name: getattr(part, f.name) for f in dataclasses.fields(part)})
+            self.add_all({f.name: getattr(part, f.name) for f in _telling(part)})
         elif isinstance(part, Mapping):
             self.add(f"{len(part)} pairs")
             for key, value in part.items():
@@ -81,7 +84,7 @@ def digest(world: World) -> str:
         total.add(text)
     for resource in sorted(world.resources, key=lambda r: _name(type(r))):
         total.add(_name(type(resource)))
-        for part in dataclasses.fields(resource):
+        for part in _telling(resource):
             total.add(part.name)
             total.add_all(getattr(resource, part.name))
     for cls in sorted(world.event_queues.held, key=_name):
@@ -98,6 +101,11 @@ def _digest_of(part: Any) -> str:
     alone = _Hash()
     alone.add_all(part)
     return alone.hex()
+
+
+def _telling(instance: Any) -> list[dataclasses.Field[Any]]:
+    """The fields that make a value what it is: without those that are `field(compare=False)`."""
+    return [part for part in dataclasses.fields(instance) if part.compare]
 
 
 def _name(cls: type) -> str:

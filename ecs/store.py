@@ -201,12 +201,13 @@ class Store:
     @contextmanager
     def checking(self) -> Iterator[int]:
         """The half of an operation that may fail: takes back the strings it interned."""
-        held = len(self.text)
-        try:
-            yield held
-        except BaseException:
-            self.text.truncate(held)
-            raise
+        with self.moment:  # nobody sees strings that may be taken back
+            held = len(self.text)
+            try:
+                yield held
+            except BaseException:
+                self.text.truncate(held)
+                raise
 
     def _notify(self, kind: Kind, changes: list[Change]) -> None:
         for observer, ids in self.observers.calls(kind, changes):

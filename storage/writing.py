@@ -87,16 +87,18 @@ class FrozenResources:
     arrays: dict[str, m.StoredArray] = field(default_factory=dict)
 
     def same(self, other: FrozenResources) -> bool:
-        """Whether both hold equal values and the same files."""
-        if self.kept != other.kept or len(self.flat) != len(other.flat):
-            return False
-        return all(
-            (path, value, list(arrays)) == (path2, value2, list(arrays2))
-            and all(map(np.array_equal, arrays.values(), arrays2.values()))
-            for (path, value, arrays), (path2, value2, arrays2) in zip(
-                self.flat, other.flat, strict=True
+        """Whether both hold the same values, to the bit, and the same files."""
+        return self.kept == other.kept and self._bytes() == other._bytes()
+
+    def _bytes(self) -> list[Any]:
+        return [
+            (
+                path,
+                msgspec.json.encode(value),
+                *((n, a.dtype, a.tobytes()) for n, a in arrays.items()),
             )
-        )
+            for path, value, arrays in self.flat
+        ]
 
 
 def freeze_resources(resources: Iterable[Any]) -> FrozenResources:

@@ -55,17 +55,21 @@ from populace.ecs import (
 if TYPE_CHECKING:
     from populace.storage import Checkpointer, Key, Snapshots, load, save
 
+    from .ask import database, page, sql
+
 __version__ = "0.1.0"
 
 __all__ = [
-    "NOBODY", "AnyOf", "Checkpointer", "Clock", "Commands", "Emit", "Entity", "Events", "Id", "Key",
-    "Query", "Read", "Res", "ResMut", "Rng", "Rows", "Snapshots", "Text", "Vector", "With",
-    "Without", "World", "Write", "__version__", "b1", "component", "days", "event", "f2", "f4",
-    "f8", "field", "hours", "i1", "i2", "i4", "i8", "jit", "kernel", "load", "minutes", "ms",
-    "save", "schema", "seconds", "setting", "settings", "system", "u1", "u2", "u4", "u8", "us",
+    "AnyOf", "Checkpointer", "Clock", "Commands", "Emit", "Entity", "Events", "Id", "Key",
+    "NOBODY", "Query", "Read", "Res", "ResMut", "Rng", "Rows", "Snapshots", "Text", "Vector",
+    "With", "Without", "World", "Write", "__version__", "b1", "component", "database", "days",
+    "event", "f2", "f4", "f8", "field", "hours", "i1", "i2", "i4", "i8", "jit", "kernel", "load",
+    "minutes", "ms", "page", "save", "schema", "seconds", "setting", "settings", "sql", "system",
+    "u1", "u2", "u4", "u8", "us",
 ]  # fmt: skip
 
 _STORAGE = {"Checkpointer", "Key", "Snapshots", "load", "save"}
+_ASK = {"database", "page", "sql"}
 
 
 def __getattr__(name: str) -> Any:
@@ -74,4 +78,8 @@ def __getattr__(name: str) -> Any:
         from populace import storage
 
         return getattr(storage, name)
+    if name in _ASK:
+        from populace import ask
+
+        return getattr(ask, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
