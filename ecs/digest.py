@@ -28,7 +28,7 @@ class _Hash:
     def add_all(self, part: Any) -> None:
         """Add a value of a resource: what it holds, in an order that depends on nothing else.
 
-        Fields that a dataclass leaves out of its repr are no part of what it is.
+        Fields that a dataclass does not compare are no part of what it is.
         """
         if dataclasses.is_dataclass(part) and not isinstance(part, type):
             self.add(_name(type(part)))

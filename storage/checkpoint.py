@@ -309,6 +309,8 @@ class Checkpointer:
                 self._on_saved(done)
         except Exception as error:  # the world goes on; `_tell`, `save` and `close` say so
             self.failure = error
+        finally:
+            self._writing = 0  # the number of a thread that has ended goes to another
 
     def _prune(self, keep: int) -> None:
         """Delete old snapshots; where that fails, the new one is there all the same."""

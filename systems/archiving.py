@@ -1,8 +1,9 @@
 """Archiving: what was not accessed for long, and is weak, may leave for cold storage.
 
 A memory is inactive where now - accessed > after and strength < theta. `find_inactive` says so by
-an `Inactive` event; whoever keeps an archive reads these, writes the memories down, and only then
-despawns them. Nobody reads them: the memories stay. `Pinned` ones are never inactive.
+an `Inactive` event; the system `archive` reads these, if the world has an archive attached
+(`archive.attach_archive`), writes the memories down, and only then despawns them. Nobody reads
+them: the memories stay. `Pinned` ones are never inactive.
 
 Cost: reads 28 bytes a row; nothing where nobody reads the event.
 """

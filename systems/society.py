@@ -13,7 +13,8 @@ The order in which laws follow each other within a step:
 
 `Contact` -> ties -> `Met` -> energy, emotion, knowledge, memories; `Observed` -> memories;
 `Recalled` -> reinforcement. A law works on the agents that have its components, and costs next to
-nothing where nobody does.
+nothing where nobody does. Where an archive is attached (`archive.attach_archive`), what is inactive
+leaves for it before anything is forgotten.
 """
 
 from __future__ import annotations
