@@ -10,6 +10,7 @@ Each of the first kind checks what the one before has left; the directories of t
 there to be checked. One line of JSON says how many there were.
 """
 
+import gc
 import itertools
 import json
 import os
@@ -256,6 +257,7 @@ def warm_up():
     base.close()
     encode({"text": ["as much as is needed"], "x": np.zeros(1)}, file="none")
     assert threading.active_count() == 1
+    gc.freeze()  # so that children do not copy what they do not touch
 
 
 def fork(child):

@@ -92,7 +92,7 @@ class Watched:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@one_in(3)
+@one_in(4)
 @given(programs, st.integers(0, 2))
 @example([[("keep_arrays", 0)], [("write_kept", 1)], [("write_kept", 2)]], 0)
 @example([[("hand_over", k)] for k in range(8)], 1)
@@ -108,7 +108,7 @@ def test_a_look_is_the_world_and_knows_what_changed(threads, program, often):
     watched.base.close()
 
 
-@one_in(3)
+@one_in(4)
 @given(programs, st.integers(0, 2**32 - 1))
 def test_several_look_at_one_world(program, seed):
     """Each at moments of its own, one of them from the middle on, one only for a while: all see

@@ -65,7 +65,8 @@ QUESTIONS = {
     "run": (
         "SELECT * FROM agents",
         "SELECT * FROM memories",
-        "SELECT kind, count(*), avg(strength), max(importance) FROM memories GROUP BY kind",
+        "SELECT kind, count(*), avg(strength), max(importance) FROM memories GROUP BY ALL "
+        "ORDER BY ALL",
     ),
     "laws": (
         "SELECT * FROM agents",

@@ -100,7 +100,7 @@ def inodes(directory):
 # -- there and back -------------------------------------------------------------------------------
 
 
-@one_in(8)
+@one_in(10)
 @given(programs, st.sampled_from([None, "lz4", "zstd"]), st.integers(1, 3))
 def test_any_world_comes_back(tmp_path_factory, program, compression, threads):
     """Bit for bit, in the order of its rows, tables and codes, and it saves itself alike."""
@@ -993,7 +993,7 @@ class Histories(RuleBasedStateMachine):
 def test_any_history(tmp_path_factory):
     """See `Histories`."""
     Histories.folder = staticmethod(lambda: tmp_path_factory.mktemp("history"))
-    examples = settings(one_in(20), stateful_step_count=25)
+    examples = settings(one_in(25), stateful_step_count=25)
     run_state_machine_as_test(Histories, settings=examples)
 
 
