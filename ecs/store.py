@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -201,7 +201,9 @@ class Store:
     @contextmanager
     def checking(self) -> Iterator[int]:
         """The half of an operation that may fail: takes back the strings it interned."""
-        with self.moment:  # nobody sees strings that may be taken back
+        # Nobody sees strings that may be taken back; a worker's step holds the moment for it.
+        working = threading.get_ident() in self.workers
+        with nullcontext() if working else self.moment:
             held = len(self.text)
             try:
                 yield held

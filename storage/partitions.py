@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from populace.ecs.errors import KeyMismatchError, SnapshotError, StorageError
+from populace.ecs.errors import KeyMismatchError, LockedError, SnapshotError, StorageError
 
 from .archive import ARCHIVE, Archive, ArchiveFile, file_name, months_of
 from .claims import Claim
@@ -127,7 +127,7 @@ class Partitions:
     def take_back(self, added: Collection[ArchiveFile], claim: Claim) -> None:
         """Delete files that do not count after all; those that the disk keeps are nobody's."""
         for file in added:
-            with suppress(StorageError):
+            with suppress(StorageError, LockedError):
                 self.files.delete(file.name)
         claim.names = claim.names.difference(file.name for file in added)
 

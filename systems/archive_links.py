@@ -72,14 +72,28 @@ def come_back(world: World, archive: Archive, rows: Rows) -> None:
     mine = np.stack([rows["agent_entity"], rows["sequence"]], 1).astype(np.uint64)
     concerned = _concerning(archive.links, mine)
     links = np.unique(np.concatenate([read(rows), archive.links[concerned]]), axis=0)
-    held = world.index(Memory.owner).of(np.unique(rows["agent_entity"])).ids
-    owner, sequence = columns(world, held, Memory.owner, Memory.sequence)
-    there = np.stack([owner, sequence], 1).astype(np.uint64)
+    held, there = _in_tables(world, rows)
     insight, memory = (_places(there, links[:, end]) for end in BOTH)
     both = (insight >= 0) & (memory >= 0)
     if both.any():
         world.spawn(Evidence(insight=held[insight[both]], memory=held[memory[both]]))
     archive.links = np.concatenate([archive.links[~concerned], links[~both]])
+
+
+def those_there(world: World, rows: Rows) -> Ids:
+    """The memories of these rows that are in the tables: ids."""
+    held, there = _in_tables(world, rows)
+    mine = np.stack([rows["agent_entity"], rows["sequence"]], 1).astype(np.uint64)
+    at = _places(there, mine)
+    found: Ids = held[at[at >= 0]]
+    return found
+
+
+def _in_tables(world: World, rows: Rows) -> tuple[Ids, Links]:
+    """All memories of the rows' agents: ids, and (k, 2) owner and sequence."""
+    held = world.index(Memory.owner).of(np.unique(rows["agent_entity"])).ids
+    owner, sequence = columns(world, held, Memory.owner, Memory.sequence)
+    return held, np.stack([owner, sequence], 1).astype(np.uint64)
 
 
 def _concerning(links: Links, memories: Links) -> npt.NDArray[np.bool_]:

@@ -156,10 +156,10 @@ def _blank(made: Field, n: int) -> Array:
 
 
 def spawn_rows(world: World, rows: Rows, components: Mapping[str, str]) -> Ids:
-    """Spawn the memories again, all or none: ids, in the order of the rows.
+    """Spawn the memories again: ids, in the order of the rows.
 
     components: see `Archive.components`. Raises SchemaError for a component that this program does
-    not have, and what `spawn` raises.
+    not have, before anything has happened, and what `spawn` raises, when some may be there.
     """
     classes = {
         flag: find_class(path, world.store.numbers)
@@ -168,17 +168,13 @@ def spawn_rows(world: World, rows: Rows, components: Mapping[str, str]) -> Ids:
     }
     optional = {flag: cls for cls, flag in FLAGS.items()} | classes
     ids: Ids = np.zeros(rows["agent"].size, np.uint64)
-    try:
-        for there, at in by_flags(rows, optional):
-            some = {name: column[at] for name, column in rows.items()}
-            values = [_value(Memory, some, owner=some["agent_entity"]), _value(Trace, some)]
-            for flag in there:
-                cls = optional[flag]
-                values.append(_value(cls, some, "" if cls in OWN else f"{flag}."))
-            ids[at] = world.spawn(at.size, *values)
-    except BaseException:
-        world.despawn(ids[ids != NOBODY])
-        raise
+    for there, at in by_flags(rows, optional):
+        some = {name: column[at] for name, column in rows.items()}
+        values = [_value(Memory, some, owner=some["agent_entity"]), _value(Trace, some)]
+        for flag in there:
+            cls = optional[flag]
+            values.append(_value(cls, some, "" if cls in OWN else f"{flag}."))
+        ids[at] = world.spawn(at.size, *values)
     return ids
 
 

@@ -23,7 +23,7 @@ from populace.ecs.errors import ColumnShapeError, DeadEntityError, DuplicateEnti
 from populace.storage.archive import Archive
 
 from .archive import AttachedArchive, attached_archive
-from .archive_links import come_back
+from .archive_links import come_back, those_there
 from .archive_reading import select
 from .archive_rows import spawn_rows
 
@@ -49,11 +49,11 @@ def revive(world: World, keys: Any, *, access: bool = False) -> Ids:
         return np.empty(0, np.uint64)
     with world.store.moment:
         rows = _rows_of(world, held, archive, asked)
-        ids = spawn_rows(world, rows, archive.components)
         try:
+            ids = spawn_rows(world, rows, archive.components)
             come_back(world, archive, rows)
-        except BaseException:
-            world.despawn(ids)
+        except BaseException:  # an observer's too, when its memories are there
+            world.despawn(those_there(world, rows))
             raise
         archive.mark_revived(rows["file"], rows["row"])
         claim.names = frozenset(archive.kept())

@@ -839,6 +839,27 @@ def test_what_cannot_come_back(tmp_path):
     assert revive(world, [(1, 1), (1, 3)]).size == 2
 
 
+@pytest.mark.parametrize("component", [Statement, Memory, Evidence])
+def test_an_observer_that_fails(tmp_path, component):
+    """Whatever is there when it raises is away again, and can come back another time."""
+    world, ids = world_of([idle(sequence=k, table=2 * (k % 4)) for k in range(8)])
+    world.spawn(Evidence(insight=ids[[0, 1]], memory=ids[[2, 3]]))
+    attach_archive(world, tmp_path, archiving=False)
+    archive_memories(world, ids)
+    keys = keys_away(world)
+
+    def fail(world, ids):
+        raise RuntimeError("no")
+
+    observer = world.observe("add", component, fail)
+    with pytest.raises(RuntimeError, match="no"):
+        revive(world, keys)
+    assert (contents(world), links(world), keys_away(world)) == ({}, set(), keys)
+    observer.cancel()
+    assert revive(world, keys).size == 8
+    assert len(links(world)) == 2
+
+
 def test_the_memories_of_the_dead_are_history(tmp_path):
     """They can be read, not revived; not even by one who is given the dead one's number."""
     world, ids = world_of([idle(owner=k % 2, sequence=k) for k in range(4)])
