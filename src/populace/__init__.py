@@ -79,7 +79,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(storage, name)
     if name in _ASK:
-        from populace import ask
+        from . import ask
 
         return getattr(ask, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -398,7 +398,7 @@ def events(n):
     return edit
 
 
-@pytest.mark.parametrize("n", [10**6, 2**28, 2**31, 2**32, 2**40, 2**61, 2**63 - 1, 2**64, -1])
+@pytest.mark.parametrize("n", [10**6, 2**32 - 2, 2**40, 2**61, 2**64, -1])
 @pytest.mark.parametrize("make", [rows, slots, texts, events])
 @pytest.mark.parametrize("number", [1, 3])
 def test_a_manifest_that_promises_more_than_there_is(place, make, n, number):

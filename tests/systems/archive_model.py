@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from populace.components import (
     Evidence,
     Memory,
-    MemoryKind,
     Persona,
     Pinned,
     Reflection,
@@ -57,7 +56,6 @@ class About:
 
 
 KEPT = (Memory, Trace, Statement, Reflection, Starred, Meaning)
-LEAVE = (Starred, Meaning)
 
 
 def key_of(world, ids):
@@ -311,5 +309,3 @@ OPERATIONS = (
 )  # fmt: skip
 
 programs = st.lists(st.tuples(st.sampled_from(OPERATIONS), st.integers(0, 10**6)), max_size=25)
-
-assert MemoryKind(2)
