@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 KEYS = set(
     "format version number written populace tick now_us seed steps phases components events tables "
-    "slots generations n_texts texts queues journals tracked caches private sealed key files kept".split()
+    "slots generations n_texts texts queues journals tracked caches private sealed key files "
+    "kept".split()
 )
 OWN = {"id": "<u8", "generation": "<u4"}
 PLAIN = {
