@@ -231,11 +231,14 @@ def _live(options: argparse.Namespace, world: World, directory: Path | None) -> 
 def _checkpoints(
     options: argparse.Namespace, world: World, directory: Path | None
 ) -> Iterator[Checkpointer | None]:
-    if directory is None:
-        yield None
-        return
     from populace.ecs import days
     from populace.storage import Checkpointer
+
+    from . import run
+
+    if directory is None or not run.days_left(world):
+        yield None  # nothing will happen that is not saved
+        return
 
     wall = options.every_wall
     simulated = options.every if wall is None or options.every is not None else None

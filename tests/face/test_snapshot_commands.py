@@ -77,6 +77,7 @@ def test_a_run_that_is_over_lives_longer_only_when_asked(capsys, copy):
     """`--days` adds days to a run that is over, and is refused where days are left."""
     facts = json.loads(said(capsys, "resume", copy, "--json"))
     assert facts["formed"] == 0
+    assert Snapshots(copy).numbers() == [1, 2, 3, 4, 5, 6]  # nothing happened, nothing is saved
     facts = json.loads(said(capsys, "resume", copy, "--days", "2", "--json"))
     assert facts["formed"] == 20 * 10
     assert len(facts["kept_by_day"]) == 2
