@@ -20,6 +20,7 @@ world as it is now.
 from __future__ import annotations
 
 import difflib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -66,7 +67,7 @@ class Column:
 
 
 @dataclass(frozen=True, eq=False)
-class Spec:
+class Spec(ABC):
     """What a `Table` and a `Log` have in common.
 
     rename: columns named other than their field. references: for an `Entity` field, the field of
@@ -127,8 +128,9 @@ class Spec:
                 )
         return tuple(self.by_name[name] for name in names)
 
+    @abstractmethod
     def _expand(self) -> Iterator[Column]:
-        raise NotImplementedError
+        """Every column, in order."""
 
     def _columns_of(self, component: type, optional: bool) -> Iterator[Column]:
         """The columns of one component or event."""
