@@ -105,6 +105,14 @@ def _rows_of(slots: Any, index_k: Rows, row_k: Rows) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _places_of(slots: Any, index_k: Rows, table_k: Rows, row_k: Rows) -> None:
+    """table_k, row_k <- where the entities of slots that are alive are."""
+    for j in range(index_k.size):
+        row_k[j] = slots[index_k[j], 0] & np.uint64(0xFFFFFFFF)
+        table_k[j] = slots[index_k[j], 1]
+
+
+@njit(cache=True, nogil=True)
 def _first_dead(slots: Any, n_slots: int, ids_k: Ids, nobody: bool) -> int:
     """The place of the first id that is not alive (0 passes when `nobody`), or -1."""
     for j in range(ids_k.size):
@@ -257,6 +265,12 @@ class EntityIndex:
         row_k = np.empty(index_k.size, np.uint32)
         _rows_of(self.slots, index_k, row_k)
         return row_k
+
+    def places_of(self, index_k: Rows) -> tuple[Rows, Rows]:
+        """The table numbers and the rows of living slots."""
+        table_k, row_k = np.empty(index_k.size, np.uint32), np.empty(index_k.size, np.uint32)
+        _places_of(self.slots, index_k, table_k, row_k)
+        return table_k, row_k
 
     def ids_of(self, index_k: Rows) -> Ids:
         """The ids of living slots."""

@@ -91,7 +91,8 @@ class Field:
 
     dtype: of one value. width: 0 for one value a row, d for an (n, d) vector column. range: closed
     interval or None. default: `ABSENT` when it must be given. choices: the enum, for enum fields.
-    number: its place among the component's fields.
+    number: its place among the component's fields. sealed: why the column cannot be written in
+    place, in words, or "".
     """
 
     __slots__ = (
@@ -102,12 +103,14 @@ class Field:
         "doc",
         "dtype",
         "finite",
+        "fixed",
         "index",
         "kind",
         "name",
         "number",
         "on_despawn",
         "range",
+        "sealed",
         "unit",
         "width",
     )
@@ -119,6 +122,7 @@ class Field:
     dtype: np.dtype[Any]
     width: int
     choices: type[enum.IntEnum] | None
+    sealed: str
 
     def __init__(
         self,
@@ -130,6 +134,7 @@ class Field:
         index: bool,
         on_despawn: OnDespawn | None,
         finite: bool,
+        fixed: bool,
         doc: str,
     ) -> None:
         self.default = default
@@ -139,6 +144,7 @@ class Field:
         self.index = index
         self.on_despawn: OnDespawn = on_despawn or ("null" if index else "keep")
         self.finite = finite
+        self.fixed = fixed
         self.doc = doc
 
     @property
@@ -182,6 +188,7 @@ def field(
     index: bool = False,
     on_despawn: OnDespawn | None = None,
     finite: bool = True,
+    fixed: bool = False,
     doc: str = "",
 ) -> Any:
     """Describe a field more closely than a bare annotation does.
@@ -191,7 +198,9 @@ def field(
     of `Entity` fields; an indexed reference is kept in `world.index(field)`, and the despawn of
     what it names despawns its entity ("despawn"), sets it to `NOBODY` ("null", the default when
     indexed) or is refused ("forbid"); "keep" (the default when not indexed) leaves it, stale but
-    never mistaken for another's. finite: refuse NaN and infinities in float fields.
+    never mistaken for another's. finite: refuse NaN and infinities in float fields. fixed: written
+    once, when the entity gets its component; to change it, remove the component and add it anew,
+    which observers see.
 
     Raises ComponentDefinitionError, when the class is made, for a combination that has no sense.
     """
@@ -203,6 +212,7 @@ def field(
         index=index,
         on_despawn=on_despawn,
         finite=finite,
+        fixed=fixed,
         doc=doc,
     )
 
@@ -228,6 +238,13 @@ def bind_field(made: Field, component: type, name: str, number: int, annotation:
     _check_rules(made)
     if made.derived:
         made.default = 0
+    made.sealed = ""
+    if made.index:
+        made.sealed = f"{made} is indexed; change it with world.set(ids, ...)"
+    elif made.fixed:
+        made.sealed = (
+            f"{made} is written once; remove {component.__name__} from the entity and add it anew"
+        )
 
 
 def _scalar(made: Field, annotation: Any) -> np.dtype[Any]:
@@ -270,6 +287,8 @@ def _check_rules(made: Field) -> None:
         raise wrong(f"on_despawn={made.on_despawn!r} needs an Entity field with index=True")
     if made.derived and (made.default is not ABSENT or made.index):
         raise wrong("a derived field has no default and no index: a system fills it")
+    if made.derived and made.fixed:
+        raise wrong("a derived field is filled again and again, so it cannot be fixed")
     if made.range is not None:
         if made.kind not in ("scalar", "vector") or made.dtype.kind == "b":
             raise wrong("a range is for numbers only")

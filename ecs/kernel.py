@@ -82,11 +82,9 @@ class KernelSystem(System):
         )
         of = {p.name: p.of for p in self.parameters}
         for column in rows.columns:
-            if column.writes and getattr(of[column.parameter], column.field).index:
-                raise SystemSignatureError(
-                    f"kernel {self.name} writes {of[column.parameter].__name__}.{column.field}, "
-                    f"which is indexed; change it with world.set or Commands"
-                )
+            sealed = column.writes and getattr(of[column.parameter], column.field).sealed
+            if sealed:
+                raise SystemSignatureError(f"kernel {self.name} writes a column in place: {sealed}")
         return rows
 
     def bind(self, world: World, name: str = "") -> KernelRun:

@@ -62,11 +62,11 @@ class Places:
     def write(self, field: Field) -> Array:
         """The same, to write the elements at `rows` in place. Ranges are the writer's care.
 
-        Raises ComponentMissingError, QueryError for an indexed field.
+        Raises ComponentMissingError, QueryError for an indexed or a fixed field.
         """
         check_field(field, "write")
-        if field.index:
-            raise QueryError(f"{field} is indexed; change it with world.set(ids, ...)")
+        if field.sealed:
+            raise QueryError(field.sealed)
         column = self.read(field)
         self._store.changes.opened(self._table, field.component, self.rows)
         return column

@@ -17,6 +17,7 @@ from .buckets import Buckets
 from .entities import Ids, as_ids, index_of
 from .errors import DeadEntityError
 from .fields import NOBODY, Field
+from .rows import Rows
 
 if TYPE_CHECKING:
     from .store import Store
@@ -73,6 +74,17 @@ class ReferenceIndex:
         living = self._living(owners)
         offsets, members = self.buckets.members(index_of(living), sort)
         return Csr(living, offsets, self._store.entities.ids_of(members))
+
+    def rows_of(self, owners: Any) -> tuple[npt.NDArray[np.int64], Rows, Rows]:
+        """(offsets (k + 1,) i8, table (m,) u4, row (m,) u4): where the members of the given living
+        owners are, in the order given, in no order inside each.
+
+        table: numbers in `store.tables`. Good until the next structural change. Raises
+        DeadEntityError. Cost: 2 to 5 ns a member.
+        """
+        living = self._living(owners)
+        offsets, members = self.buckets.members(index_of(living))
+        return offsets, *self._store.entities.places_of(members)
 
     def csr(self) -> Csr:
         """Every owner with members, packed, ascending by index inside each.

@@ -511,7 +511,7 @@ class Store:
         with self.checking():
             self.refuse_missing(batch, bundle, doing)
             for component in bundle:
-                self._refuse_pair_fields(component, bundle[component], doing)
+                self._refuse_fixed(component, bundle[component], doing)
             values = self.prepare(bundle, batch.n, "entity", defaults=False)
         self._detach(batch, values)
         self.set_values(batch, values)
@@ -537,8 +537,12 @@ class Store:
                 self.changes.opened(group.table, field.component, group.rows)
         self._changed()
 
-    def _refuse_pair_fields(self, component: type, given: dict[str, Any], doing: str) -> None:
-        for field in schema(component).unique:
+    def _refuse_fixed(self, component: type, given: dict[str, Any], doing: str) -> None:
+        made = schema(component)
+        for field in made.fields:
+            if field.fixed and field.name in given:
+                raise QueryError(f"{doing}: {field.sealed}")
+        for field in made.unique:
             if field.name in given:
                 raise QueryError(
                     f"{doing}: {field} is part of a unique pair and fixed for life; despawn the "

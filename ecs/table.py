@@ -35,6 +35,11 @@ CHUNK = 65_536
 SMALLEST = 16
 MAX_ROWS = 0xFFFF_FFFF
 
+COPIES, CACHES = 1, 2
+"""Who looks at which columns may have been written, a bit each: copies for snapshots, and caches of
+what was read from them."""
+_EVERYONE = COPIES | CACHES
+
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
@@ -207,7 +212,7 @@ class Table:
         self._live: list[Array | None] = [None] * len(buffers)
         self._frozen: list[Array | None] = [None] * len(buffers)
         self.handed = bytearray(len(buffers)) if archetype.tracked else None
-        self.opened = bytearray(b"\1" * len(buffers))
+        self.opened = bytearray([_EVERYONE] * len(buffers))
         self.dirty: dict[type, npt.NDArray[np.bool_]] = {}
 
     # -- hand-outs ---------------------------------------------------------------------------
@@ -219,7 +224,7 @@ class Table:
             array = self._live[place] = self.buffers[place][: self.n]
         if self.handed is not None:
             self.handed[place] = 1
-        self.opened[place] = 1
+        self.opened[place] = _EVERYONE
         return array
 
     def frozen(self, place: int) -> Array:
@@ -242,14 +247,19 @@ class Table:
     def open(self, component: type) -> None:
         """Note that the engine itself writes columns of a component."""
         span = self.archetype.spans[component]
-        self.opened[span] = b"\1" * (span.stop - span.start)
+        self.opened[span] = bytes([_EVERYONE]) * (span.stop - span.start)
 
-    def look(self) -> list[bool]:
-        """Which columns may have been written since the last call, by place."""
+    def look(self, who: int = COPIES, places: Iterable[int] | None = None) -> list[bool]:
+        """Which columns, or those at some places, may have been written since the last call by
+        who looks: `COPIES` or `CACHES`."""
         self.unshow()
-        was = [bool(flag) for flag in self.opened]
-        for place, flag in enumerate(was):
-            self.opened[place] = flag and self.exported(place)
+        asked = range(len(self.opened)) if places is None else places
+        was = []
+        for place in asked:
+            flag = self.opened[place] & who
+            was.append(flag != 0)
+            if flag and not self.exported(place):
+                self.opened[place] ^= who
         return was
 
     def exported(self, place: int) -> bool:
@@ -263,7 +273,7 @@ class Table:
     def touch(self) -> None:
         """Make every view and array handed out stale."""
         self.version += 1
-        self.opened[:] = b"\1" * len(self.opened)
+        self.opened[:] = bytes([_EVERYONE]) * len(self.opened)
         for watcher in self.archetype.watchers:
             watcher.stale = True
         self.unshow()

@@ -93,10 +93,13 @@ def _at(path: str) -> Any:
             return None
     found: Any = sys.modules.get(module)
     for name in qualname.split("."):
-        # The dictionaries, not getattr: a module's or a class's __getattr__ is code.
+        # The dictionaries, not getattr: a module's or a class's __getattr__ is code, of whoever.
         if not isinstance(found, ModuleType | type):
             return None
-        found = vars(found).get(name)
+        inside: Any = vars(found).get(name)
+        if inside is None and isinstance(found, ModuleType) and _OURS.fullmatch(module):
+            inside = getattr(found, name, None)  # classes that ours make when they are asked for
+        found = inside
     return found
 
 
