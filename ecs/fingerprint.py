@@ -25,10 +25,11 @@ from typing import Any
 import numba
 import numpy as np
 from numba.core.dispatcher import Dispatcher
+from numba.core.extending import _Intrinsic
 
 # numba compiles larger global arrays as addresses and then refuses to cache.
 MAX_ARRAY_BYTES = 1_000_000
-_FOLLOWED_BY_VERSION = {"builtins", "cmath", "math", "numba", "numpy", "operator"}
+_FOLLOWED_BY_VERSION = {"builtins", "cmath", "llvmlite", "math", "numba", "numpy", "operator"}
 _GLOBAL_LOADS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"}
 _ATTRIBUTE_LOADS = {"LOAD_ATTR", "LOAD_METHOD"}
 
@@ -143,16 +144,23 @@ def _of_dispatcher(function: Any, seen: dict[int, int]) -> str:
     seen[id(function)] = len(seen)
     python = function.py_func
     parts = [
+        *_of_python(python, seen),
+        _of(_options(function), seen),
+        "" if function._can_compile else repr(function.nopython_signatures),
+    ]
+    return f"function({'; '.join(parts)})"
+
+
+def _of_python(python: Any, seen: dict[int, int]) -> list[str]:
+    parts = [
         _of_code(python.__code__),
         _of(python.__defaults__, seen),
         _of(python.__kwdefaults__, seen),
-        _of(_options(function), seen),
-        "" if function._can_compile else repr(function.nopython_signatures),
     ]
     for path in _paths(python.__code__):
         value, path = _resolve(python, path)
         parts.append(f"{'.'.join(path)} = {_of(value, seen)}")
-    return f"function({'; '.join(parts)})"
+    return parts
 
 
 @cache
@@ -169,6 +177,8 @@ def _of(value: Any, seen: dict[int, int]) -> str:
     """A text that differs when the value does."""
     if isinstance(value, Dispatcher):
         return _of_dispatcher(value, seen)
+    if isinstance(value, _Intrinsic):  # what it emits is a function of its code
+        return f"intrinsic({'; '.join(_of_python(value._defn, seen))})"
     if isinstance(value, enum.Enum):
         return f"{type(value).__qualname__}({_of(value.value, seen)})"
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):

@@ -38,7 +38,8 @@ class SystemStats:
 class Telemetry:
     """The counters of one world: steps, commands applied, and each system's stats by name.
 
-    counts: what systems count, by name, as "forgotten, weak". sweeps_every: sweeps of derived
+    counts: what systems count, by name, as "forgotten, weak". looks: what is counted of looking at
+    the world, which is no part of its state and is not saved. sweeps_every: sweeps of derived
     fields are made every so many times that they are due; more than 1 where a budget demands it.
     """
 
@@ -48,6 +49,7 @@ class Telemetry:
     sweeps_every: int = 1
     systems: dict[str, SystemStats] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    looks: dict[str, int] = field(default_factory=dict)
 
     def of(self, name: str) -> SystemStats:
         """The stats of a system."""
@@ -68,5 +70,5 @@ class Telemetry:
                 f"{stats.rows_per_second:>12.3g}"
                 + (f"  left out {stats.left_out:,} times" if stats.left_out else "")
             )
-        lines += [f"{name:<28}{n:>24,}" for name, n in self.counts.items()]
+        lines += [f"{name:<28}{n:>24,}" for name, n in (self.counts | self.looks).items()]
         return "\n".join(lines)

@@ -34,7 +34,7 @@ from populace.ecs.image import Image
 from . import manifest as m
 from .base import Base, Look, Rows
 from .keys import Key
-from .snapshot import THREADS, Destination, Snapshots
+from .snapshot import THREADS, Collected, Destination, Snapshots
 from .writing import Delta, FrozenResources, check_writing, checked_about, freeze_resources
 
 
@@ -268,11 +268,20 @@ class Checkpointer:
         begin = perf_counter()
         look = self._base.look()
         frozen = freeze_resources(self.world.resources)
+        # Not on the writing thread: it would wait for a step that may be waiting for it.
+        found = self.snapshots.collect_indices(self.world, always=False)
         self._last_wall = perf_counter()
         paused = waited_s, self._last_wall - begin
-        self._job = self._writer.submit(self._write, look, frozen, *paused)
+        self._job = self._writer.submit(self._write, look, frozen, found, *paused)
 
-    def _write(self, look: Look, frozen: FrozenResources, waited_s: float, pause_s: float) -> None:
+    def _write(
+        self,
+        look: Look,
+        frozen: FrozenResources,
+        found: Collected,
+        waited_s: float,
+        pause_s: float,
+    ) -> None:
         begin = perf_counter()
         self._writing = threading.get_ident()
         try:
@@ -305,6 +314,7 @@ class Checkpointer:
             self.saved.append(done)
             if self.keep is not None:
                 self._prune(self.keep)
+            self._write_indices(found)
             if self._on_saved is not None:
                 self._on_saved(done)
         except Exception as error:  # the world goes on; `_tell`, `save` and `close` say so
@@ -318,6 +328,13 @@ class Checkpointer:
             self.snapshots.prune_locked(keep)
         except PopulaceError as error:
             self._troubles.append(f"old snapshots are not deleted: {error}")
+
+    def _write_indices(self, found: Collected) -> None:
+        """Write down vector indices that have changed; where that fails, the snapshot is there."""
+        try:
+            self.snapshots.write_indices(found)
+        except PopulaceError as error:
+            self._troubles.append(f"no vector index is saved: {error}")
 
     def _delta(self, look: Look) -> Delta | None:
         """What a snapshot of a look can build on; None where it is to be full."""

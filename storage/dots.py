@@ -26,6 +26,7 @@ from numba.extending import intrinsic
 
 from populace.ecs import jit
 from populace.ecs.errors import ColumnShapeError, ColumnTypeError, ColumnValueError
+from populace.ecs.rows import pointer_to
 
 Array = npt.NDArray[Any]
 Vectors = npt.NDArray[np.float32]
@@ -49,19 +50,16 @@ def unit(vectors: Any, what: str = "vectors") -> Vectors:
         raise ColumnTypeError(f"{what} are numbers; got {given.dtype.name}")
     if given.ndim != 2 or not given.shape[1]:
         raise ColumnShapeError(f"{what} have the shape (n, dimensions); got {given.shape}")
-    wide = given.astype(np.float64)
-    finite = np.isfinite(wide)
-    if not finite.all():
-        row, place = np.argwhere(~finite)[0].tolist()
+    wide = np.ascontiguousarray(given, np.float64)
+    out = np.empty(wide.shape, np.float32)
+    bad = directions(wide, out)
+    if bad >= 0:
+        row, place = divmod(bad, wide.shape[1])
         raise ColumnValueError(
             f"{what} must be finite; row {row:,} has {wide[row, place]} at place {place}. A vector "
             f"of zeros means nothing and is allowed"
         )
-    peak = np.abs(wide).max(axis=1, initial=0, keepdims=True)
-    wide /= np.where(peak > 0, peak, 1)
-    length = np.sqrt(np.einsum("nd,nd->n", wide, wide))[:, None]
-    wide /= np.where(length > 0, length, 1)
-    return wide.astype(np.float32)
+    return out
 
 
 def encode(vectors: Any, dtype: Any) -> tuple[Array, Vectors]:
@@ -76,13 +74,13 @@ def encode(vectors: Any, dtype: Any) -> tuple[Array, Vectors]:
     kind = np.dtype(dtype)
     if kind not in (np.dtype("f4"), np.dtype("f2"), np.dtype("i1")):
         raise ColumnTypeError(f"vectors are stored as f4, f2 or i1; got {kind.name}")
-    directions = unit(vectors)
+    made = unit(vectors)
     if kind == np.dtype("i1"):
-        peak = np.abs(directions).max(axis=1, initial=0, keepdims=True)
-        stretched = directions * (PEAK / np.where(peak > 0, peak, 1))
+        peak = np.abs(made).max(axis=1, initial=0, keepdims=True)
+        stretched = made * (PEAK / np.where(peak > 0, peak, 1))
         stored: Array = np.rint(stretched).astype(np.int8)
     else:
-        stored = directions.astype(kind)
+        stored = made.astype(kind)
     wide = stored.astype(np.float64)
     length = np.sqrt(np.einsum("nd,nd->n", wide, wide))
     scale = np.divide(1, length, out=np.zeros(length.size), where=length > 0)
@@ -142,24 +140,13 @@ def queries(vectors: Any) -> Queries:
     >>> queries([[2, 0]]).cosines(stored, scale).round(4).tolist()
     [[1.0, 0.7071, 0.0]]
     """
-    directions = unit(vectors, "query vectors")
-    most = min(FINEST, SUMS // (PEAK * directions.shape[1]))
-    step = np.abs(directions).max(axis=1, initial=0).astype(np.float64) / most
-    whole = np.rint(directions / np.where(step > 0, step, 1)[:, None]).astype(np.int16)
-    return Queries(directions, whole, step)
+    made = unit(vectors, "query vectors")
+    whole, step = np.empty(made.shape, np.int16), np.empty(len(made))
+    round_whole(made, min(FINEST, SUMS // (PEAK * made.shape[1])), whole, step)
+    return Queries(made, whole, step)
 
 
 # -- kernels -------------------------------------------------------------------------------------
-
-
-@intrinsic
-def _pointer(typing_context, address):  # type: ignore[no-untyped-def]
-    """An int64 address as a void pointer."""
-
-    def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
-
-    return types.voidptr(types.int64), build
 
 
 @intrinsic
@@ -184,10 +171,49 @@ def _from_half(typing_context, bits_u2):  # type: ignore[no-untyped-def]
     return types.float32(types.uint16), build
 
 
+@jit
+def directions(given_nd: Any, out_nd: Any) -> Any:
+    """out_nd <- given_nd at length 1, zeros as they are. Returns the place of the first value that
+    is not finite, counted through, or -1. O(n d).
+
+    given_nd: (n, d) f8. out_nd: (n, d) f4.
+    """
+    d = given_nd.shape[1]
+    for n in range(given_nd.shape[0]):
+        peak = 0.0
+        for place in range(d):
+            if not np.isfinite(given_nd[n, place]):
+                return n * d + place
+            peak = max(peak, abs(given_nd[n, place]))
+        if peak == 0:
+            out_nd[n] = 0
+            continue
+        squares = 0.0
+        for place in range(d):
+            part = given_nd[n, place] / peak
+            squares += part * part
+        length = np.sqrt(squares)
+        for place in range(d):
+            out_nd[n, place] = given_nd[n, place] / peak / length
+    return -1
+
+
+@jit
+def round_whole(unit_qd: Any, most: Any, whole_qd: Any, step_q: Any) -> None:
+    """whole_qd, step_q <- unit_qd in whole numbers up to `most`, and what one of them is. O(q d)."""
+    for q in range(step_q.size):
+        peak = 0.0
+        for place in range(unit_qd.shape[1]):
+            peak = max(peak, abs(np.float64(unit_qd[q, place])))
+        step_q[q] = peak / most
+        for place in range(unit_qd.shape[1]):
+            whole_qd[q, place] = np.rint(unit_qd[q, place] / step_q[q]) if peak > 0 else 0
+
+
 @njit(nogil=True, error_model="numpy")
 def _products_i1(address_k: Any, whole_d: Any, step: Any, out_k: Any) -> None:
     for k in range(address_k.size):
-        stored_d = carray(_pointer(address_k[k]), np.int64(1), np.int8)
+        stored_d = carray(pointer_to(address_k[k]), np.int64(1), np.int8)
         total = np.int32(0)
         for place in range(whole_d.size):
             total = _added(total, stored_d[place], whole_d[place])
@@ -196,11 +222,12 @@ def _products_i1(address_k: Any, whole_d: Any, step: Any, out_k: Any) -> None:
 
 # Lanes, since LLVM does not vectorise a sum that must keep its order.
 @njit(nogil=True, error_model="numpy")
-def _products_f4(address_k: Any, unit_d: Any, out_k: Any) -> None:
+def products_f4(address_k: Any, unit_d: Any, out_k: Any) -> None:
+    """out_k <- the inner product of each (d,) f4 at address_k with unit_d. O(k d)."""
     whole = unit_d.size // LANES * LANES
     sum_l = np.empty(LANES, np.float32)
     for k in range(address_k.size):
-        stored_d = carray(_pointer(address_k[k]), np.int64(1), np.float32)
+        stored_d = carray(pointer_to(address_k[k]), np.int64(1), np.float32)
         sum_l[:] = 0
         for start in range(0, whole, LANES):
             for lane in range(LANES):
@@ -218,7 +245,7 @@ def _products_f2(address_k: Any, unit_d: Any, out_k: Any) -> None:
     whole = unit_d.size // LANES * LANES
     sum_l = np.empty(LANES, np.float32)
     for k in range(address_k.size):
-        stored_d = carray(_pointer(address_k[k]), np.int64(1), np.uint16)
+        stored_d = carray(pointer_to(address_k[k]), np.int64(1), np.uint16)
         sum_l[:] = 0
         for start in range(0, whole, LANES):
             for lane in range(LANES):
@@ -243,7 +270,7 @@ def products(address_k: Any, size: Any, unit_d: Any, whole_d: Any, step: Any, ou
     elif size == 2:
         _products_f2(address_k, unit_d, out_k)
     else:
-        _products_f4(address_k, unit_d, out_k)
+        products_f4(address_k, unit_d, out_k)
 
 
 @jit
@@ -267,6 +294,6 @@ def cosines_at(
     for k in range(row_k.size):
         address_k[k] = address + np.int64(row_k[k]) * stride
     products(address_k, size, unit_d, whole_d, step, out_k)
-    scale_n = carray(_pointer(scale_address), np.int64(1), np.float32)
+    scale_n = carray(pointer_to(scale_address), np.int64(1), np.float32)
     for k in range(row_k.size):
         out_k[k] = min(max(out_k[k] * np.float64(scale_n[row_k[k]]), -1.0), 1.0)

@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from populace.ecs import World
-from populace.ecs.errors import PopulaceError, SchemaError, SnapshotError
+from populace.ecs.errors import PopulaceError, SchemaError, SnapshotError, StorageError
 from populace.ecs.image import Image, capture, restore
 
 from . import manifest as m
@@ -31,6 +31,7 @@ from .claims import clear_archive, require_kept
 from .datafiles import DataFiles
 from .files import Files, open_files
 from .folding import fold
+from .indexed import indices_of, origins
 from .keys import Key
 from .stored import StoredSnapshot
 from .writing import (
@@ -42,7 +43,12 @@ from .writing import (
     write_snapshot,
 )
 
+if TYPE_CHECKING:
+    from .vectorfile import Kept
+    from .vectors import VectorIndex
+
 Destination = str | Path | tuple[Any, str] | Files
+Collected = list[tuple["VectorIndex", "Kept"]]
 THREADS = 2
 _NUMBERED = re.compile(rf"{DATA}/([0-9]{{10}})-[^/]+\.parquet")
 
@@ -155,7 +161,9 @@ class Snapshots:
                     ) from error
                 raise SnapshotError(f"{found.where}: contradicts itself: {error}") from error
 
-        return loaded(number) if number is not None else self._newest(loaded)
+        world: World = loaded(number) if number is not None else self._newest(loaded)
+        origins[world] = self.files, self.key
+        return world
 
     def _newest(self, read: Any) -> Any:
         """What `read` makes of the newest snapshot that it can be made of."""
@@ -240,6 +248,24 @@ class Snapshots:
             version=version("populace"),
             on_progress=on_progress,
         )
+
+    def collect_indices(self, world: World, *, always: bool = True) -> Collected:
+        """What the world's vector indices have found out, to be written as a cache beside the
+        snapshots. always: also where little has changed since they were."""
+        if not indices_of(world):
+            return []
+        from .vectorfile import collected
+
+        there = "" if always else self.files.location
+        found = [(index, collected(index, there)) for index in indices_of(world)]
+        return [(index, kept) for index, kept in found if kept is not None]
+
+    def write_indices(self, found: Collected) -> None:
+        """Write what was collected. The lock must be held. Raises StorageError."""
+        for index, kept in found:
+            from .vectorfile import write_kept
+
+            write_kept(self.files, index, kept, self.key)
 
     def compact(self, *, threads: int = THREADS) -> m.Manifest:
         """Fold the deltas of the newest good snapshot: the same state, every segment one file.
@@ -333,9 +359,14 @@ def save(
     """
     snapshots = Snapshots(destination, key=key)
     with snapshots.writing(), world.store.moment:
-        return snapshots.write(
+        manifest = snapshots.write(
             capture(world), about=about, compression=compression, threads=threads
         )
+        try:
+            snapshots.write_indices(snapshots.collect_indices(world))
+        except StorageError as error:  # the snapshot is there; an index can be built anew
+            warnings.warn(f"no vector index is saved: {error}", SnapshotWarning, stacklevel=2)
+        return manifest
 
 
 def load(

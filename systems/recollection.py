@@ -4,37 +4,55 @@
     found.text, found.scores.total
 
 Candidates are an agent's own memories that answer to the filters; the best k of them by the recall
-score (`scoring`) are found, k whenever there are so many. Relevance is the overlap of words with
-the query; without one it is the same for all.
+score (`scoring`) are found, k whenever there are so many. Relevance to a text is that of its words
+and of its meaning together (`ranking`), where memories have embeddings, else of its words; to a
+vector, the cosine; without a query it is the same for all.
 
 Invariants: what is found depends on the memories alone, not on where they lie: a memory in the
 archive scores what it would in the tables; equal scores go by sequence, older first. Looking
 changes nothing, unless memories are to be revived or accessed.
-Cost: 0.1 µs a candidate in the tables, and 0.3 ms; in the archive 2 µs, and reading the partitions
-of its agent: 7 ms where it has 100,000 rows, 13 where it has a million (bench `archive_recall`).
+Cost: see bench cases `recall_own`; for one agent 50 µs and what its candidates take; in the archive
+2 µs a candidate, and reading the partitions of its agent: 7 ms where it has 100,000 rows, 13 where
+it has a million (bench `archive_recall`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from populace.components import Memory, MemoryKind, Persona, Recalled, Trace
+from populace.components import Memory, Persona, Recalled
 from populace.ecs import NOBODY, TextPool, World, jit
 from populace.ecs.entities import Ids, as_ids
-from populace.ecs.errors import ColumnShapeError, ColumnValueError, DuplicateEntityError
+from populace.ecs.errors import ColumnValueError, DuplicateEntityError
 
-from .archive_reading import kinds_of, place_of, select
-from .columns import columns
+from .asking import Mode, Question, asked, check_counts
+from .candidates import (
+    MemoryTables,
+    Wanted,
+    empty_values,
+    memory_tables,
+    read_value,
+    texts_at,
+    values_at,
+    wanted,
+)
+from .cold import with_archive
+from .diversity import POOL, diverse, unit_vectors_of
+from .lexicon import lexicon
+from .planning import Plan, Planner
+from .ranking import Held, Ranked, rank, words_of
+from .recall_cache import recall_cache
 from .revival import revive as bring_back
-from .scoring import RecallScore, Scores, best_places, score_candidates, weights_of
-from .words import word_overlaps
+from .scoring import RecallScore, Scores, weights_of
 
 Array = npt.NDArray[Any]
+
+DEFAULT = RecallScore()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +61,8 @@ class Recollection:
 
     agents: (a,) u8. offsets: (a + 1,) i8. keys: (n, 2) i8, number of the agent and sequence. ids:
     (n,) u8, NOBODY for a memory that is in the archive. archived: (n,) bool, found in the archive.
-    text: n strings. scores: (n,) each.
+    created: (n,) i8 µs. kind: (n,) u1 of `MemoryKind`. text: n strings. scores: (n,) each. plan:
+    what was done, if that was asked for.
     """
 
     agents: Ids
@@ -51,8 +70,11 @@ class Recollection:
     keys: npt.NDArray[np.int64]
     ids: Ids
     archived: npt.NDArray[np.bool_]
+    created: npt.NDArray[np.int64]
+    kind: npt.NDArray[np.uint8]
     text: list[str]
     scores: Scores
+    plan: Plan | None = None
 
     def __len__(self) -> int:
         """How many memories came to mind."""
@@ -62,229 +84,246 @@ class Recollection:
 def recall(
     world: World,
     agents: Any,
-    query: str | Sequence[str] | None = None,
+    query: str | Sequence[str] | npt.ArrayLike | None = None,
     k: int = 10,
     *,
     kinds: Any = None,
     since: int | None = None,
     until: int | None = None,
     importance: float = 0.0,
+    unexpired: bool = False,
+    with_: Any = (),
+    without: Any = (),
+    phrase: str | None = None,
+    prefix: str | None = None,
+    mode: Mode = "hybrid",
+    law: RecallScore | None = None,
+    diversity: float = 0.0,
     archived: bool = False,
     revive: bool = False,
     access: bool = False,
+    explain: bool = False,
 ) -> Recollection:
     """The k best memories of each of some agents.
 
-    agents: ids, each once. query: what it is about, for all or for each of them. kinds:
-    `MemoryKind`s or their names. since, until: µs, of memories formed in [since, until).
-    importance: at least. archived: those in the archive compete too; revive: what is found there
-    comes back (`revive`). access: all that is found counts as recalled now (`Recalled`), so that
-    `reinforce` strengthens it at the next step; it does for what is to stay.
+    agents: ids; one that is named twice is asked twice. query: what it is about, for all or for
+    each of them: texts, or vectors of as many dimensions as the memories have, (d,) or (a, d).
 
-    Raises DeadEntityError, ColumnShapeError, ColumnValueError, and with `archived` what `archived`
-    and `revive` raise.
+    Which memories may answer: kinds: `MemoryKind`s or their names. since, until: µs, of memories
+    formed in [since, until). importance: at least. unexpired: not those whose source lets them
+    expire by now. with_, without: components, such as `Pinned`. phrase: words that stand side by
+    side in the text; prefix: with which a word of it begins. archived: those in the archive compete
+    too; each agent is then named once.
+
+    How they are ranked: mode: by "words" or "vectors" alone, or by both. law: weights other than
+    the world's `RecallScore`, such as `SMALLVILLE`. diversity: in [0, 1], how much an answer is
+    kept from resembling those before it (`diversity`).
+
+    What follows: revive: what is found in the archive comes back (`revive`). access: all that is
+    found counts as recalled now (`Recalled`), so that `reinforce` strengthens it at the next step;
+    it does for what is to stay. explain: the result tells what was done, as `plan`.
+
+    Raises DeadEntityError; ColumnValueError for a k below 1, an empty text, a vector that is not
+    finite; ColumnShapeError for another number of queries or dimensions; ResourceError where there
+    are no embeddings to compare a vector with; DuplicateEntityError with `archived`, and what
+    `archived` and `revive` raise. An agent without memories finds none.
 
     >>> from populace.components import Observed, Stream
     >>> from populace.systems import Retention, form_memories
     >>> world = World()
     >>> world.insert(Retention())
-    >>> world.insert(RecallScore())
     >>> world.add_system(form_memories)
     >>> ann = world.spawn(1, Persona(number=7), Stream)
     >>> seen = ["Bo is reading", "the kettle boils", "rain"]
     >>> _ = world.emit(Observed(owner=ann.repeat(3), time=[1, 2, 3], text=seen))
     >>> world.step(1_000_000)
-    >>> found = recall(world, ann, "What is Bo reading?", k=2)
+    >>> found = recall(world, ann, "What does Bo read?", k=2)
     >>> found.text, found.keys.tolist()
     (['Bo is reading', 'rain'], [[7, 0], [7, 2]])
     """
-    who = as_ids(agents, "agents")
-    asked = _queries(who, query)
-    if isinstance(k, bool) or not isinstance(k, int) or k < 0:
-        raise ColumnValueError(f"recall finds k >= 0 memories of each agent; got k={k!r}")
+    planner = Planner(explain)
+    filters = wanted(
+        kinds=kinds, since=since, until=until, importance=importance, unexpired=unexpired,
+        with_=with_, without=without, phrase=phrase, prefix=prefix,
+    )  # fmt: skip
+    check_counts(k, diversity)
     if revive and not archived:
         raise ColumnValueError("recall(revive=True) brings memories back that archived=True finds")
-    wanted = _Wanted(None if kinds is None else kinds_of(kinds), since, until, importance)
-    pools = [world.text, TextPool()]
-    parts = [_of_tables(world, who, wanted)]
-    if archived:
-        parts.append(_of_archive(world, who, wanted, pools[1]))
-    relevance = np.concatenate(
-        [_relevance(pool, asked, part) for pool, part in zip(pools, parts, strict=False)]
-    )
-    every = _Candidates(*(np.concatenate(same) for same in zip(*parts, strict=True)))
-    order = np.argsort(every.agent, kind="stable")
-    every = _Candidates(*(column[order] for column in every))
-    offsets = np.searchsorted(every.agent, np.arange(who.size + 1))
-    sizes = np.diff(offsets)
-    three, total = np.empty(3 * order.size), np.empty(order.size)
-    best = np.empty((who.size, min(k, int(sizes.max(initial=0)))), np.int64)
-    best_of_each(
-        offsets,
-        np.int64(world.clock.now),
-        every.accessed,
-        every.importance,
-        relevance[order],
-        every.sequence,
-        *weights_of(world.resource(RecallScore)),
-        three,
-        total,
-        best,
-    )
-    at, counts = best[best >= 0], np.count_nonzero(best >= 0, axis=1)
-    agent = every.agent[at]
-    first, size = offsets[agent], sizes[agent]
-    number = world.get(who, Persona.number).astype(np.int64)
-    ids, cold = every.id[at], every.id[at] == NOBODY
-    text = np.empty(at.size, object)
-    for pool, mask in zip(pools, (~cold, cold), strict=True):
-        text[mask] = pool.decode(every.text[at][mask])
-    keys = np.stack([number[agent], every.sequence[at].astype(np.int64)], 1)
+    who = as_ids(agents, "agents")
+    if archived and np.unique(who).size < who.size:
+        raise DuplicateEntityError(
+            "recall(archived=True) takes each agent once; np.unique(ids) drops repeats"
+        )
+    used = law or (world.resource(RecallScore) if RecallScore in world.resources else RecallScore())
+    with world.store.moment:
+        held = Held(*world.index(Memory.owner).rows_of(who))
+        question = asked(world, query, who.size, mode)
+        planner.done("question, owner slice", held.table_m.size)
+        cache = recall_cache(world)
+        key = None if archived else question.keyed("own", who, int(k), filters, used, diversity)
+        found = cache.get(world, key)
+        if found is not None:
+            planner.done("cache", len(found))
+            found = replace(found, text=[*found.text], plan=planner.plan("cache"))
+        else:
+            found = _found(
+                world, who, held, question, k, filters, used, diversity, archived, planner
+            )
+            if key is not None:
+                cache.keep(key, replace(found, text=(*found.text,)))  # type: ignore[arg-type]
     if revive:
-        ids[cold] = bring_back(world, keys[cold])
+        cold = found.archived
+        found.ids[cold] = bring_back(world, found.keys[cold])
     if access:
-        world.emit(Recalled(memory=ids[ids != NOBODY], time=world.clock.now))
+        world.emit(Recalled(memory=found.ids[found.ids != NOBODY], time=world.clock.now))
+    return found
+
+
+# -- finding -------------------------------------------------------------------------------------
+
+
+def _found(
+    world: World,
+    who: Ids,
+    held: Held,
+    question: Question,
+    k: int,
+    filters: Wanted,
+    law: RecallScore,
+    diversity: float,
+    archived: bool,
+    planner: Planner,
+) -> Recollection:
+    """What comes to mind, found anew."""
+    where = memory_tables(world, filters, question.component)
+    by_words = question.by_words and bool(question.texts)
+    pool = world.text
+    if by_words or filters.words is not None or archived:
+        text_m = np.empty(held.table_m.size, np.uint32)
+        texts_at(held.table_m, held.row_m, where.address_tc, text_m)
+        held = held._replace(text_m=text_m)
+    if archived:
+        both = with_archive(world, who, filters, held, where, question.component)
+        held, where, pool = both.held, both.where, both.pool
+        planner.done("archive", held.table_m.size)
+    known = lexicon(pool, held.text_m)
+    if filters.words is not None:
+        held = held._replace(pass_m=filters.words.mask(known, held.text_m))
+        planner.done("phrase, prefix", int(np.count_nonzero(held.pass_m)))
+    most = k if not diversity else k * POOL
+    ranked = rank(
+        held, where, filters, weights_of(law), world.clock.now, most, question.query_n,
+        question.vectors, question.vector_type,
+        words_of(known, [known.ask(text) for text in question.texts]) if by_words else None,
+        world.threads,
+    )  # fmt: skip
+    planner.done("filters, score, best", int(ranked.count_a.sum()))
+    if diversity:
+        ranked = _diversified(world, held, where, pool, question, k, law, diversity, ranked)
+        planner.done("diversity", int(np.count_nonzero(ranked.place_ak >= 0)))
+    return _answer(world, who, held, where, pool, ranked, planner)
+
+
+def _answer(
+    world: World,
+    who: Ids,
+    held: Held,
+    where: MemoryTables,
+    pool: TextPool,
+    ranked: Ranked,
+    planner: Planner,
+) -> Recollection:
+    """What was ranked best, as what is told."""
+    n = int(np.count_nonzero(ranked.place_ak >= 0))
+    offsets, keys, score_4n = (
+        np.empty(who.size + 1, np.int64),
+        np.empty((n, 2), np.int64),
+        np.empty((4, n)),
+    )
+    told = empty_values(n)
+    tell(
+        ranked.place_ak, ranked.part_ak4, held.table_m, held.row_m, held.text_m, where.address_tc,
+        world.get(who, Persona.number), offsets, keys, score_4n, *told,
+    )  # fmt: skip
+    text = pool.decode(told.text)
+    planner.done("answer", n)
     return Recollection(
         agents=who,
-        offsets=np.append(0, np.cumsum(counts)),
+        offsets=offsets,
         keys=keys,
-        ids=ids,
-        archived=cold,
-        text=text.tolist(),
-        scores=Scores(total[at], *(three[3 * first + i * size + at - first] for i in range(3))),
+        ids=told.id,
+        archived=told.id == NOBODY,
+        created=told.created,
+        kind=told.kind,
+        text=text,
+        scores=Scores(*score_4n),
+        plan=planner.plan("owner slice"),
     )
-
-
-# -- candidates ----------------------------------------------------------------------------------
-
-
-class _Wanted(NamedTuple):
-    """What a candidate has to answer to."""
-
-    kinds: list[MemoryKind] | None
-    since: int | None
-    until: int | None
-    importance: float
-
-
-class _Candidates(NamedTuple):
-    """Memories, (n,) each. agent: place among those asked. text: code in a pool."""
-
-    agent: Array
-    id: Array
-    sequence: Array
-    accessed: Array
-    importance: Array
-    text: Array
-
-
-def _queries(who: Ids, query: str | Sequence[str] | None) -> list[str] | None:
-    """What is asked of each agent. Raises ColumnShapeError, DuplicateEntityError."""
-    if np.unique(who).size < who.size:
-        raise DuplicateEntityError("recall takes each agent once; np.unique(ids) drops repeats")
-    if query is None:
-        return None
-    asked = [query] * who.size if isinstance(query, str) else list(query)
-    if len(asked) != who.size:
-        raise ColumnShapeError(
-            f"recall takes one query, or one for each of {who.size:,} agents; got {len(asked):,}"
-        )
-    return asked
-
-
-def _of_tables(world: World, who: Ids, wanted: _Wanted) -> _Candidates:
-    """Those of the agents' memories that are in the tables, and have a `Trace`."""
-    held = world.index(Memory.owner).of(who, sort=False)
-    agent = np.repeat(np.arange(who.size), np.diff(held.offsets))
-    traced = world.has(held.ids, Trace)
-    agent, ids = agent[traced], held.ids[traced]
-    created, kind, sequence, text, accessed, importance = columns(
-        world, ids, Memory.created, Memory.kind, Memory.sequence, Memory.text, Trace.accessed,
-        Trace.importance,
-    )  # fmt: skip
-    fits = np.ones(ids.size, np.bool_)
-    if wanted.kinds is not None:
-        fits &= np.isin(kind, wanted.kinds)
-    if wanted.since is not None:
-        fits &= created >= wanted.since
-    if wanted.until is not None:
-        fits &= created < wanted.until
-    if wanted.importance > 0:
-        fits &= importance >= np.float32(wanted.importance)
-    found = _Candidates(agent, ids, sequence, accessed, importance, text)
-    return _Candidates(*(column[fits] for column in found))
-
-
-def _of_archive(world: World, who: Ids, wanted: _Wanted, pool: TextPool) -> _Candidates:
-    """Those that are in the archive; their texts go into a pool that is nobody's."""
-    partitions, archive = place_of(world)
-    rows = select(
-        partitions,
-        archive,
-        ("agent_entity", "sequence", "accessed", "importance", "text"),
-        agents=world.get(who, Persona.number),
-        entities=who,
-        **wanted._asdict(),
-    )
-    by_id = np.argsort(who)
-    agent = by_id[np.searchsorted(who, rows["agent_entity"], sorter=by_id)]
-    return _Candidates(
-        agent,
-        np.full(agent.size, NOBODY, np.uint64),
-        rows["sequence"],
-        rows["accessed"],
-        rows["importance"],
-        pool.intern(rows["text"].tolist()),
-    )
-
-
-def _relevance(pool: TextPool, asked: list[str] | None, found: _Candidates) -> Array:
-    """(n,) f8: how far each text has the words of what its agent is asked."""
-    if asked is None or not found.agent.size:
-        return np.zeros(found.agent.size)
-    queries = {query: place for place, query in enumerate(dict.fromkeys(asked))}
-    which = np.array([queries[query] for query in asked])[found.agent]
-    order = np.argsort(which, kind="stable")
-    ends = np.searchsorted(which[order], np.arange(len(queries) + 1))
-    relevance = np.empty(order.size)
-    for query, place in queries.items():
-        at = order[ends[place] : ends[place + 1]]
-        relevance[at] = word_overlaps(pool, query, found.text[at])
-    return relevance
 
 
 @jit
-def best_of_each(
+def tell(
+    place_ak: Any,
+    part_ak4: Any,
+    table_m: Any,
+    row_m: Any,
+    text_m: Any,
+    address_tc: Any,
+    number_a: Any,
     offsets_a: Any,
-    now: Any,
-    accessed_n: Any,
-    importance_n: Any,
-    relevance_n: Any,
+    key_n2: Any,
+    score_4n: Any,
+    id_n: Any,
     sequence_n: Any,
-    base: Any,
-    w_recency: Any,
-    w_importance: Any,
-    w_relevance: Any,
-    three_m: Any,
-    total_n: Any,
-    out_ak: Any,
+    text_n: Any,
+    created_n: Any,
+    kind_n: Any,
 ) -> None:
-    """out_ak[a] <- the places of agent a's k best candidates, best first, then -1. O(n log k).
+    """What is told of those that were ranked: of agent a from place offsets_a[a] on. O(a k)."""
+    n = 0
+    for a in range(place_ak.shape[0]):
+        offsets_a[a] = n
+        for k in range(place_ak.shape[1]):
+            place = place_ak[a, k]
+            if place < 0:
+                break
+            read_value(
+                table_m[place], np.int64(row_m[place]), address_tc, n,
+                id_n, sequence_n, text_n, created_n, kind_n,
+            )  # fmt: skip
+            if text_m.size:
+                text_n[n] = text_m[place]
+            key_n2[n, 0], key_n2[n, 1] = number_a[a], sequence_n[n]
+            for part in range(4):
+                score_4n[part, n] = part_ak4[a, k, part]
+            n += 1
+    offsets_a[place_ak.shape[0]] = n
 
-    Candidates of agent a are places [offsets_a[a], offsets_a[a + 1]), their parts three_m[3 * begin
-    : 3 * end], recency first. now: i8 µs. accessed_n: (n,) i8 µs. importance_n: (n,) f4.
-    relevance_n, total_n: (n,) f8. sequence_n: (n,) u4, distinct for each agent. three_m: (3 n,) f8.
-    """
-    out_ak[:] = -1
-    for a in range(offsets_a.size - 1):
-        begin, end = offsets_a[a], offsets_a[a + 1]
-        n = end - begin
-        score_candidates(
-            now, accessed_n[begin:end], importance_n[begin:end], relevance_n[begin:end],
-            base, w_recency, w_importance, w_relevance,
-            three_m[3 * begin : 3 * end].reshape(3, n), total_n[begin:end],
-        )  # fmt: skip
-        found = min(n, out_ak.shape[1])
-        best_places(total_n[begin:end], sequence_n[begin:end], out_ak[a, :found])
-        for place in range(found):
-            out_ak[a, place] += begin
+
+def _diversified(
+    world: World,
+    held: Held,
+    where: MemoryTables,
+    pool: TextPool,
+    question: Question,
+    k: int,
+    law: RecallScore,
+    diversity: float,
+    ranked: Ranked,
+) -> Ranked:
+    """Of the best of each agent, those that are good and unlike each other."""
+    best = ranked.place_ak >= 0
+    place = ranked.place_ak[best]
+    offsets = np.append(0, np.cumsum(np.count_nonzero(best, axis=1)))
+    table, row = held.table_m[place], held.row_m[place]
+    text = held.text_m[place] if held.text_m.size else values_at(table, row, where.address_tc).text
+    vectors = unit_vectors_of(
+        table, row, where.address_tc, question.component, lambda: pool.decode(text)
+    )
+    weights = sum(weights_of(law)[1:]) or 1.0
+    parts = ranked.part_ak4[best]
+    taken = diverse(parts[:, 0] / weights, vectors, offsets, k, diversity)
+    there = taken >= 0
+    place_ak, part_ak4 = np.full(taken.shape, -1), np.zeros((*taken.shape, 4))
+    place_ak[there], part_ak4[there] = place[taken[there]], parts[taken[there]]
+    return Ranked(place_ak, part_ak4, ranked.count_a)

@@ -3,159 +3,249 @@
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from populace.components import Memory, MemoryKind, Persona, Recalled, Stream, Trace
-from populace.ecs import NOBODY, World, days, hours
+from populace.components import (
+    Memory,
+    MemoryKind,
+    Persona,
+    Pinned,
+    Recalled,
+    Statement,
+    Stream,
+    Trace,
+)
+from populace.ecs import NOBODY, World, hours
 from populace.ecs.errors import (
     ColumnShapeError,
+    ColumnTypeError,
     ColumnValueError,
     DeadEntityError,
     DuplicateEntityError,
+    PopulaceError,
+    QueryError,
     ResourceError,
+    UnknownComponentError,
 )
 from populace.storage.archive import Archive
 from populace.storage.snapshot import load, save
-from populace.systems import RecallScore, Reinforcement, Retention, reinforce
+from populace.systems import RecallScore, reinforce
+from populace.systems import ranking as ranking_module
 from populace.systems.archive import archive_memories, attach_archive
 from populace.systems.recollection import recall
-from populace.systems.words import words
+from populace.systems.scoring import SMALLVILLE
 
 from ..storage.crashing import quick
-from . import naive_scoring as naive
+from .naive_recall import (
+    AGENTS,
+    NOW,
+    SAID,
+    Starred,
+    Told,
+    exact,
+    meaning,
+    naive_recall,
+    numbered,
+    spawn,
+    world_of,
+)
 
-NOW = days(19_500)
-AGENTS = 3
-SAID = ["tea with Ann", "rain", "Ann reads", "the tea is cold", "", "a red red rose", "Ann, rain"]
-ASKED = [None, "What does Ann read?", "tea and rain", "of the", "nobody said this"]
+ASKED = ["What does Ann read?", "tea and rain", "of the", "nobody said this"]
 
-memory = st.fixed_dictionaries(
-    {
-        "agent": st.integers(0, AGENTS - 1),
-        "age_h": st.integers(0, 2000),
-        "idle_h": st.integers(0, 2000),
-        "kind": st.integers(0, 2),
-        "text": st.sampled_from(SAID),
-        "importance": st.integers(0, 8).map(lambda n: n / 8),
-        "away": st.booleans(),
-    }
+told = st.builds(
+    Told,
+    agent=st.integers(0, AGENTS - 1),
+    age_h=st.integers(0, 2000),
+    idle_h=st.integers(0, 2000),
+    kind=st.integers(0, 2),
+    text=st.sampled_from(SAID),
+    importance=st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.7, 1.0]),
+    expires_h=st.none() | st.integers(-2, 2),
+    starred=st.booleans(),
+    stated=st.booleans(),
+    meant=st.sampled_from([True, True, False]),
+    away=st.booleans(),
+)
+mind = st.lists(told, max_size=25).map(numbered)
+dtypes = st.sampled_from([None, "f4", "f2", "i1"])
+components = st.sets(st.sampled_from([Starred, Statement])).map(tuple)
+hour = st.integers(0, 2000).map(lambda h: NOW - hours(h))
+filters = st.fixed_dictionaries(
+    {},
+    optional={
+        "kinds": st.sets(st.integers(0, 2), min_size=1),
+        "since": hour,
+        "until": hour,
+        "importance": st.sampled_from([0.0, 0.1, 0.5, 0.7]),
+        "unexpired": st.booleans(),
+        "with_": components,
+        "without": components,
+        "phrase": st.sampled_from(["tea", "the tea", "Red rose", "red red", "rain Ann"]),
+        "prefix": st.sampled_from(["r", "re", "ann", "T", "zz"]),
+    },
 )
 
 
-def mind(where, memories):
-    """A world with these memories, some of them in its archive; and the people's ids."""
-    world = World()
-    world.clock.now = NOW
-    for law in (RecallScore(base=0.99), Retention(), Reinforcement()):
-        world.insert(law)
-    people = world.spawn(AGENTS, Persona(number=np.arange(AGENTS) + 10), Stream)
+@st.composite
+def questions(draw, dtype):
+    """(query of `recall`, the query of each agent, mode)."""
+    text = st.sampled_from(ASKED)
+    kind = draw(
+        st.sampled_from(["none", "one", "each"] + ["vector", "vectors"] * (dtype is not None))
+    )
+    mode = draw(st.sampled_from(["hybrid", "words", *(["vectors"] if dtype is not None else [])]))
+    if kind == "none":
+        return None, [None] * AGENTS, mode
+    if kind == "one":
+        one = draw(text)
+        return one, [one] * AGENTS, mode
+    if kind == "each":
+        each = draw(st.lists(text, min_size=AGENTS, max_size=AGENTS))
+        return each, each, mode
+    vectors = meaning(draw(st.lists(text, min_size=AGENTS, max_size=AGENTS))) * 3
+    if kind == "vector":
+        return vectors[0], [vectors[0]] * AGENTS, "hybrid"
+    return vectors, list(vectors), "hybrid"
+
+
+@st.composite
+def cases(draw):
+    """(memories, dtype, question, filters that no tag contradicts)."""
+    dtype, asked = draw(dtypes), draw(filters)
+    asked["without"] = tuple(set(asked.get("without", ())) - set(asked.get("with_", ())))
+    return draw(mind), dtype, draw(questions(dtype)), asked
+
+
+def archiving(where, memories, **options):
+    """(world, people) of which those that are away lie in the archive."""
+    world, people, ids = world_of(memories, **options)
     attach_archive(world, quick(where), buckets=2, archiving=False)
-    formed = [0] * AGENTS
-    for each in memories:
-        each["sequence"] = formed[each["agent"]]
-        formed[each["agent"]] += 1
-    if memories:
-        column = {name: [each[name] for each in memories] for name in memories[0]}
-        ids = world.spawn(
-            len(memories),
-            Memory(
-                owner=people[column["agent"]],
-                sequence=column["sequence"],
-                created=NOW - np.array(column["age_h"]) * hours(1),
-                kind=column["kind"],
-                text=column["text"],
-            ),
-            Trace(
-                importance=column["importance"],
-                stability=3600.0,
-                accessed=NOW - np.minimum(column["idle_h"], column["age_h"]) * hours(1),
-            ),
-        )
-        archive_memories(world, ids[column["away"]])
+    archive_memories(world, ids[np.array([each.away for each in memories], bool)])
     return world, people
 
 
-def naive_recall(memories, agent, query, k, fits):
-    """[(sequence, away, score)] of the best, best first."""
-    mine = [each for each in memories if each["agent"] == agent and fits(each)]
-    if not mine:
-        return []
-    scores = naive.scores(
-        (1.0, 1.0, 1.0),
-        NOW,
-        [NOW - min(each["idle_h"], each["age_h"]) * hours(1) for each in mine],
-        [each["importance"] for each in mine],
-        [0.0 if query is None else naive.overlap(words(query), words(e["text"])) for e in mine],
-        0.99,
-    )
-    best = naive.best([round(s, 9) for s in scores], [each["sequence"] for each in mine], k)
-    return [(mine[at]["sequence"], mine[at]["away"], scores[at]) for at in best]
-
-
-@given(
-    st.lists(memory, max_size=25),
-    st.sampled_from(ASKED),
-    st.integers(0, 6),
-    st.booleans(),
-    st.none() | st.sets(st.integers(0, 2), min_size=1),
-    st.none() | st.integers(0, 2000),
-    st.none() | st.integers(0, 2000),
-    st.sampled_from([0.0, 0.5]),
-)
-def test_the_best_are_those_of_the_plain_twin(
-    tmp_path_factory, memories, query, k, archived, kinds, since, until, importance
-):
-    """k of those that answer to the filters, whenever there are so many, in their order; whether
-    they lie in the tables or in the archive makes no difference; looking changes nothing."""
-    world, people = mind(tmp_path_factory.mktemp("mind"), memories)
-
-    def fits(each):
-        return (
-            (archived or not each["away"])
-            and (kinds is None or each["kind"] in kinds)
-            and (since is None or each["age_h"] <= since)
-            and (until is None or each["age_h"] > until)
-            and each["importance"] >= importance
-        )
-
+@given(cases(), st.integers(1, 6), st.booleans())
+def test_the_best_are_those_of_the_plain_twin(tmp_path_factory, case, k, archived):
+    """k of those that answer to every filter, whenever there are so many, in their order, with the
+    parts of their score; whether they lie in the tables or in the archive makes no difference;
+    looking changes nothing."""
+    memories, dtype, (query, each, mode), asked = case
+    if archived:  # the archive does not know of tags
+        asked = {**asked, "with_": tuple({*asked.get("with_", ())} - {Starred}),
+                 "without": tuple({*asked.get("without", ())} - {Starred})}  # fmt: skip
+    world, people = archiving(tmp_path_factory.mktemp("mind"), memories, dtype=dtype)
     digest = world.digest()
-    found = recall(
-        world,
-        people,
-        query,
-        k,
-        kinds=kinds,
-        since=None if since is None else NOW - hours(since),
-        until=None if until is None else NOW - hours(until),
-        importance=importance,
-        archived=archived,
-    )
+    found = recall(world, people, query, k, mode=mode, archived=archived, **asked)
     assert world.digest() == digest
-    said = {(each["agent"], each["sequence"]): each["text"] for each in memories}
     for agent in range(AGENTS):
-        want = naive_recall(memories, agent, query, k, fits)
+        want = naive_recall(
+            memories, agent, each[agent], k, dtype, mode, archived=archived, **asked
+        )
         part = slice(found.offsets[agent], found.offsets[agent + 1])
         total = found.scores.total[part]
-        assert np.allclose(total, [score for _, _, score in want], atol=1e-6)
+        assert np.allclose(total, [score[0] for _, score in want], atol=1e-6)
         assert (np.diff(total) <= 0).all()
         # Scores that differ by rounding alone may change places.
-        if len({round(score, 6) for _, _, score in want}) == len(want):
-            assert found.keys[part].tolist() == [[agent + 10, sequence] for sequence, _, _ in want]
-            assert found.archived[part].tolist() == [away for _, away, _ in want]
+        if len({round(score[0], 6) for _, score in want}) < len(want):
+            continue
+        assert found.keys[part].tolist() == [[agent + 10, one.sequence] for one, _ in want]
+        assert found.archived[part].tolist() == [one.away for one, _ in want]
+        for name, at in (("recency", 1), ("importance", 2), ("relevance", 3)):
+            values = getattr(found.scores, name)[part]
+            assert np.allclose(values, [score[at] for _, score in want], atol=1e-6), name
+    by_key = {(each.agent + 10, each.sequence): each for each in memories}
     assert len(found) == found.offsets[-1] == len(found.keys)
-    for key, one, away, text in zip(
-        found.keys.tolist(), found.ids, found.archived, found.text, strict=True
-    ):
-        assert text == said[key[0] - 10, key[1]]
-        assert (one == NOBODY) == away
-        if not away:
+    for place, (key, one) in enumerate(zip(found.keys.tolist(), found.ids, strict=True)):
+        memory = by_key[tuple(key)]
+        assert found.text[place] == memory.text
+        assert (found.created[place], found.kind[place]) == (memory.created, memory.kind)
+        assert (one == NOBODY) == found.archived[place] == memory.away
+        if not memory.away:
             assert world.get([one], Memory.sequence)[0] == key[1]
+
+
+@examples(max_examples=100)
+@given(cases(), st.sampled_from([0.0, 0.4]), st.randoms(use_true_random=False))
+def test_where_memories_lie_changes_nothing(case, diversity, random):
+    """Spawned one by one in any order, after others that are gone, clustered, removed from and
+    added to their tables; on two threads; of each agent alone: to the bit."""
+    memories, dtype, (query, each, mode), asked = case
+    world, people, _ = world_of(memories, dtype)
+    first = exact(recall(world, people, query, 4, mode=mode, diversity=diversity, **asked))
+    order = list(range(len(memories)))
+    random.shuffle(order)
+    other, them, ids = world_of(memories, dtype, order=order, threads=2)
+    more = spawn(other, them, [Told(agent=k % AGENTS, sequence=900 + k) for k in range(7)])
+    some = ids[[place for place in order if random.random() < 0.4]]
+    other.add(some, Pinned)
+    other.despawn(more)
+    other.remove(some[::2], Pinned)
+    other.cluster(Memory.owner)
+    old, ranking_module.ALONE = ranking_module.ALONE, 1
+    try:
+        again = recall(other, them, query, 4, mode=mode, diversity=diversity, **asked)
+    finally:
+        ranking_module.ALONE = old
+    assert exact(again) == first
+    other.check()
+    for agent in range(AGENTS):
+        part = slice(first[0][agent], first[0][agent + 1])
+        alone = exact(
+            recall(world, people[agent], each[agent], 4, mode=mode, diversity=diversity, **asked)
+        )
+        assert alone[1:-1] == tuple(column[part] for column in first[1:-1])
+        assert alone[-1] == [column[part] for column in first[-1]]
+
+
+@examples(max_examples=60)
+@given(mind, dtypes, st.sampled_from([None, *ASKED]), st.sampled_from([0.0, 0.4]))
+def test_the_archive_scores_what_the_tables_would(
+    tmp_path_factory, memories, dtype, query, diversity
+):
+    """The same memories, some away or none: the same to the bit."""
+    here, people, _ = world_of(memories, dtype)
+    there, them = archiving(tmp_path_factory.mktemp("mind"), memories, dtype=dtype)
+    asked = {"importance": 0.1, "unexpired": True, "diversity": diversity}
+    one = exact(recall(here, people, query, 5, **asked))
+    two = exact(recall(there, them, query, 5, archived=True, **asked))
+    assert (one[:2], one[3:]) == (two[:2], two[3:])
+
+
+@given(mind, st.integers(1, 9), filters)
+def test_k_are_found_whenever_k_qualify(memories, k, asked):
+    """However badly they rank among all: filters come before ranking."""
+    asked["without"] = ()
+    world, people, _ = world_of(memories)
+    found = recall(world, people, "tea", k, **asked)
+    for agent in range(AGENTS):
+        able = naive_recall(memories, agent, "tea", 99, archived=True, **asked)
+        assert found.offsets[agent + 1] - found.offsets[agent] == min(k, len(able))
+
+
+def test_weights_are_the_worlds_or_those_given():
+    """`RecallScore` of the world; `law` for one question."""
+    memories = numbered([Told(age_h=9 * k, idle_h=9 * k, importance=k / 8, text=SAID[k])
+                         for k in range(7)])  # fmt: skip
+    world, people, _ = world_of(memories)
+    for law, weights in (
+        (None, (1, 1, 1)),
+        (RecallScore(w_recency=0, w_importance=0, w_relevance=3, base=0.99), (0, 0, 3)),
+        (RecallScore(w_recency=0.5, w_importance=2, w_relevance=3, base=0.99), (0.5, 2, 3)),
+    ):
+        found = recall(world, people[0], "Ann", 7, law=law)
+        want = naive_recall(memories, 0, "Ann", 7, weights=weights)
+        assert np.allclose(found.scores.total, [score[0] for _, score in want])
+    world.insert(SMALLVILLE, replace=True)
+    assert (
+        recall(world, people[0], "Ann").scores.total.tolist()
+        == recall(world, people[0], "Ann", law=SMALLVILLE).scores.total.tolist()
+    )
 
 
 def test_equal_scores_go_by_sequence(tmp_path):
     """Also where one of them is away and the other is not."""
-    same = {"agent": 0, "age_h": 5, "idle_h": 5, "kind": 0, "text": "rain", "importance": 0.5}
-    world, people = mind(tmp_path, [{**same, "away": k % 2 == 0} for k in range(9)])
+    world, people = archiving(tmp_path, numbered([Told(away=k % 2 == 0) for k in range(9)]))
     found = recall(world, people[:1], "rain", 9, archived=True)
     assert found.keys[:, 1].tolist() == list(range(9))
     assert found.archived.tolist() == [k % 2 == 0 for k in range(9)]
@@ -163,13 +253,12 @@ def test_equal_scores_go_by_sequence(tmp_path):
 
 def test_each_agent_can_be_asked_something_else(tmp_path):
     """A query for each; the parts of the score add up, and are those of the agent alone."""
-    one = {"age_h": 5, "idle_h": 5, "kind": 0, "importance": 0.5}
-    memories = [
-        {**one, "agent": agent, "text": text, "away": away}
+    memories = numbered(
+        Told(agent=agent, text=text, away=away)
         for agent in range(AGENTS)
         for text, away in (("tea", False), ("rain", True), ("bread", False))
-    ]
-    world, people = mind(tmp_path, memories)
+    )
+    world, people = archiving(tmp_path, memories)
     order = [2, 0]
     found = recall(world, people[order], ["any rain?", "any bread?"], 1, archived=True)
     assert found.text == ["rain", "bread"]
@@ -181,12 +270,18 @@ def test_each_agent_can_be_asked_something_else(tmp_path):
     assert (again.text, again.scores.total.tolist()) == (["rain"], parts.total[:1].tolist())
 
 
+def test_an_agent_named_twice_is_asked_twice():
+    """Each time its own question; not with the archive."""
+    world, people, _ = world_of(numbered([Told(text="tea"), Told(text="rain"), Told(text="tea")]))
+    found = recall(world, people[[0, 1, 0]], ["tea", "tea", "rain"], 1)
+    assert (found.text, found.offsets.tolist()) == (["tea", "rain"], [0, 1, 1, 2])
+
+
 def test_what_is_found_comes_back(tmp_path):
     """With revive, what was found in the archive and nothing else; with access it all holds."""
-    one = {"age_h": 900, "idle_h": 900, "kind": 0, "importance": 0.9}
-    memories = [{**one, "agent": 0, "text": text, "away": text != "tea"}
-                for text in ("tea", "tea and rain", "bread", "rain")]  # fmt: skip
-    world, people = mind(tmp_path, memories)
+    memories = numbered(Told(age_h=900, idle_h=900, importance=0.9, text=text, away=text != "tea")
+                        for text in ("tea", "tea and rain", "bread", "rain"))  # fmt: skip
+    world, people = archiving(tmp_path, memories)
     world.add_system(reinforce)
     before = recall(world, people[0], "tea, rain", 3, archived=True)
     reader = world.events(Recalled)
@@ -203,45 +298,96 @@ def test_what_is_found_comes_back(tmp_path):
 
 
 def test_it_is_the_same_after_loading(tmp_path):
-    """What comes to mind is a function of the world."""
-    memories = [
-        {"agent": k % 3, "age_h": 7 * k, "idle_h": 5 * k, "kind": k % 3, "importance": k / 40,
-         "text": SAID[k % 7], "away": k % 4 > 0} for k in range(40)
-    ]  # fmt: skip
-    world, people = mind(tmp_path, memories)
+    """What comes to mind is a function of the world, with vectors too."""
+    memories = numbered(
+        Told(agent=k % 3, age_h=7 * k, idle_h=5 * k, kind=k % 3, importance=k / 40,
+             text=SAID[k % 7], away=k % 4 > 0) for k in range(40)
+    )  # fmt: skip
+    world, people = archiving(tmp_path, memories, dtype="f2")
     save(world, tmp_path)
     other = load(tmp_path)
     attach_archive(other, tmp_path, archiving=False)
-    one, two = (recall(w, people, "Ann's tea", 5, archived=True) for w in (world, other))
-    assert one.keys.tolist() == two.keys.tolist()
-    assert one.scores.total.tolist() == two.scores.total.tolist()
-    assert len(one) == 15
+    with pytest.raises(ResourceError, match=r"attach_embedder\(world\)"):
+        recall(other, people, "Ann's tea")
+    vector = meaning(["Ann's tea"])[0]
+    for query, mode in (("Ann's tea", "words"), (vector, "hybrid")):
+        one, two = (
+            exact(recall(w, people, query, 5, mode=mode, archived=True)) for w in (world, other)
+        )
+        assert one == two
+        assert len(one[1]) == 15
 
 
-def test_what_cannot_be_asked(tmp_path):
+# -- errors --------------------------------------------------------------------------------------
+
+REFUSED = {
+    "a k of none": ({"k": 0}, ColumnValueError, "how many memories to find, 1 or more; got k=0"),
+    "a k below": ({"k": -1}, ColumnValueError, "k=-1"),
+    "a k that is not whole": ({"k": 2.5}, ColumnValueError, "k=2.5"),
+    "a k that is true": ({"k": True}, ColumnValueError, "k=True"),
+    "revived from nowhere": ({"revive": True}, ColumnValueError, "archived=True"),
+    "a kind that is none": ({"kinds": "dream"}, ColumnValueError, "event, thought, chat"),
+    "no kind at all": ({"kinds": []}, ColumnValueError, "leave kinds out"),
+    "a time that is none": ({"since": "noon"}, ColumnValueError, "since is a time in µs.*'noon'"),
+    "a time in part": ({"until": 1.5}, ColumnValueError, "until is a time in µs.*1.5"),
+    "a time that no clock has": ({"since": 2**63}, ColumnValueError, "since is a time"),
+    "importance beyond 1": ({"importance": 2}, ColumnValueError, r"in \[0, 1\]; got 2"),
+    "importance that is no number": ({"importance": np.nan}, ColumnValueError, "got nan"),
+    "diversity beyond 1": ({"diversity": 1.5}, ColumnValueError, r"in \[0, 1\]; got 1.5"),
+    "diversity below 0": ({"diversity": -0.1}, ColumnValueError, "got -0.1"),
+    "a mode that is none": ({"mode": "smell"}, ColumnValueError, "hybrid, words, vectors; got 's"),
+    "a phrase of no word": ({"phrase": "?!"}, ColumnValueError, "phrase must be one word or more"),
+    "a phrase that is no text": ({"phrase": 7}, ColumnTypeError, "phrase must be a text.*int"),
+    "a prefix of two words": ({"prefix": "a b"}, ColumnValueError, "beginning of one word"),
+    "with what is no component": ({"with_": int}, UnknownComponentError, "int"),
+    "without what is none": ({"without": "tag"}, PopulaceError, "tag"),
+    "with and without": ({"with_": Pinned, "without": Pinned}, QueryError, "Pinned"),
+    "a tag in the archive": ({"with_": Pinned, "archived": True}, QueryError, "not by Pinned"),
+    "an empty text": ({"query": ""}, ColumnValueError, "says what it is about; got ''"),
+    "other number of texts": ({"query": ["a", "b"]}, ColumnShapeError, "each of 3 agents; got 2"),
+    "a vector of nothing like it": ({"query": np.ones(3)}, ResourceError, "has an embedding"),
+    "vectors without them": ({"query": "tea", "mode": "vectors"}, ResourceError, "attach_embedder"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given_", "error", "match"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_asked(given_, error, match):
     """The error says what is allowed, and nothing has happened."""
-    world, people = mind(tmp_path, [])
-    gone = world.spawn(1, Persona(number=5))
-    world.despawn(gone)
-    for arguments, named, error, match in (
-        ((gone,), {}, DeadEntityError, "dead"),
-        ((people[[0, 1, 0]],), {}, DuplicateEntityError, "each agent once"),
-        ((people, ["a", "b"]), {}, ColumnShapeError, "one for each of 3 agents; got 2"),
-        ((people, None, -1), {}, ColumnValueError, "k >= 0"),
-        ((people, None, 2.5), {}, ColumnValueError, "k=2.5"),
-        ((people,), {"revive": True}, ColumnValueError, "archived=True"),
-        ((people,), {"kinds": "dream"}, ColumnValueError, "event, thought, chat"),
-    ):
-        with pytest.raises(error, match=match):
-            recall(world, *arguments, **named)
-    assert len(recall(world, people, k=0)) == len(recall(world, people, "tea")) == 0
-    assert len(recall(world, [], "tea", archived=True)) == 0
+    world, people, _ = world_of(numbered([Told(), Told(agent=1)]))
+    digest, reader = world.digest(), world.events(Recalled)
+    with pytest.raises(error, match=match):
+        recall(world, people, access=True, **given_)
+    assert world.digest() == digest
+    assert len(reader.read().memory) == 0
+
+
+def test_who_cannot_be_asked():
+    """The dead, whether they were asked before or not; the same twice where the archive counts."""
+    world, people, _ = world_of(numbered([Told(), Told(agent=1)]))
+    with pytest.raises(DuplicateEntityError, match=r"each agent once; np.unique"):
+        recall(world, people[[0, 1, 0]], archived=True)
+    recall(world, people, "rain")
+    world.despawn(people[1])
+    with pytest.raises(DeadEntityError, match="dead"):
+        recall(world, people, "rain")
+    with pytest.raises(ColumnTypeError, match="ids"):
+        recall(world, "Ann")
+
+
+def test_what_is_empty_finds_nothing():
+    """No agents, no memories, no answer to the filters."""
+    world, people, _ = world_of([], "i1")
+    assert len(recall(world, people, "tea")) == len(recall(world, people)) == 0
+    for asked in (None, "tea", []):
+        found = recall(world, [], asked, archived=asked is not None)
+        assert (len(found), found.offsets.tolist()) == (0, [0])
+    world, people, _ = world_of(numbered([Told()]))
+    assert len(recall(world, people, prefix="zz")) == 0
 
 
 def test_a_world_without_an_archive(tmp_path):
     """Finds what it has; one whose archive is not attached says so."""
-    world, people = mind(tmp_path, [{"agent": 0, "age_h": 1, "idle_h": 1, "kind": 2, "text": "tea",
-                                     "importance": 0.5, "away": False}])  # fmt: skip
+    world, people = archiving(tmp_path, numbered([Told(kind=2, text="tea")]))
     save(world, tmp_path)
     bare = World()
     bare.insert(RecallScore())

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from populace.ecs import TextPool, hours
 from populace.ecs.errors import ColumnShapeError, ColumnValueError, SettingError
+from populace.systems.lexicon import lexicon
 from populace.systems.scoring import (
     SMALLVILLE,
     RecallScore,
@@ -17,7 +18,8 @@ from populace.systems.scoring import (
     recall_scores,
     score_candidates,
 )
-from populace.systems.words import COMMON, overlaps, word_index, word_overlaps, words
+from populace.systems.stemming import COMMON
+from populace.systems.words import distinct, overlaps, word_index, words
 
 from . import naive_scoring as naive
 
@@ -257,6 +259,16 @@ text = st.lists(
 ).map(" ".join)
 
 
+def word_overlaps(pool, query, codes, plain=False):
+    """The overlap of a text of the pool with each of these."""
+    codes, asked = np.array(codes, np.uint32), pool.intern([query])
+    start, end, numbers = word_index(pool, np.append(codes, asked)).arrays
+    out = np.empty(codes.size)
+    query_w = numbers[start[asked[0]] : end[asked[0]]]
+    form(overlaps, plain)(query_w, start, end, numbers, codes, out)
+    return out
+
+
 @pytest.mark.parametrize("plain", FORMS)
 @settings(max_examples=60)
 @given(text, st.lists(text, max_size=12))
@@ -265,19 +277,34 @@ def test_word_overlap_is_the_cosine_of_sets(plain, query, texts):
     pool = TextPool()
     codes = pool.intern(texts)
     want = [naive.overlap(words(query), words(each)) for each in texts]
-    assert word_overlaps(pool, query, codes).tolist() == pytest.approx(want)
-    asked = pool.intern([query])
-    index = word_index(pool, np.append(codes, asked))
-    start, end, numbers = index.arrays
-    out = np.empty(len(texts))
-    form(overlaps, plain)(numbers[start[asked[0]] : end[asked[0]]], start, end, numbers, codes, out)
-    assert out.tolist() == pytest.approx(want)
+    assert word_overlaps(pool, query, codes, plain).tolist() == pytest.approx(want)
+
+
+@pytest.mark.parametrize("plain", FORMS)
+@settings(max_examples=60)
+@given(st.lists(text, max_size=12))
+def test_sets_are_the_distinct_words_that_count(plain, texts):
+    """Ascending, each once; beside texts that are not asked for."""
+    pool = TextPool()
+    known = lexicon(pool, pool.intern(["of rain and", *texts]))
+    start, end = np.full((2, len(pool)), -1)
+    numbers = np.full(known.words_w.size + 1, -9, np.int32)
+    codes = pool.intern(texts)
+    used = form(distinct, plain)(
+        np.unique(codes), known.start_c, known.end_c, known.words_w, known.common_v,
+        0, start, end, numbers,
+    )  # fmt: skip
+    for code, each in zip(codes.tolist(), texts, strict=True):
+        have = numbers[start[code] : end[code]]
+        assert (np.diff(have) > 0).all()
+        assert {known.word(number) for number in have} == words(each)
+    assert used == sum(len(words(each)) for each in set(texts))
 
 
 def test_equal_words_overlap_wholly():
     """Case, order, repeats, punctuation and the commonest words do not count; sharing none is 0."""
     pool = TextPool()
-    codes = pool.intern(["Is the tea for Ann?", "ann; TEA, ann", "bread", "", "the of"])
+    codes = pool.intern(["Is the tea for Ann?", "ann; TEA, Ann's", "bread", "", "the of"])
     assert word_overlaps(pool, "tea: Ann", codes).tolist() == [1, 1, 0, 0, 0]
     assert word_overlaps(pool, "the", codes).tolist() == [0] * 5
     assert "tea" not in COMMON

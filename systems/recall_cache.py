@@ -1,0 +1,118 @@
+"""What was recalled before, for as long as nothing that it rests on has changed.
+
+An answer rests on the clock, on the rows of the memories' tables and on their columns. Whatever may
+have changed one of them, a step, a spawn, a writable column that somebody holds, empties the cache:
+so a hit is what would be found anew, to the bit.
+
+Invariant: an answer is given only under the key it was kept for, in the state it was found in.
+Cost: 2 to 4 µs to look, and 1 µs more for each table of memories.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import fields, is_dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from populace.components import Memory, Persona, Statement, Trace
+from populace.ecs import World
+from populace.ecs.query import Query
+from populace.ecs.table import CACHES, Table
+
+HITS, MISSES = "recall, from the cache", "recall, found anew"
+ENTRIES = 4096
+RESTS_ON = (Memory, Trace, Statement, Persona)
+
+
+class RecallCache:
+    """The latest answers of one world. entries: how many are kept at most; 0 keeps none.
+
+    A cache belongs to one world, the first that it is asked about.
+    """
+
+    def __init__(self, entries: int = ENTRIES) -> None:
+        self.entries = entries
+        self._kept: OrderedDict[Any, Any] = OrderedDict()
+        self._state: tuple[int, ...] = ()
+        self._queries: tuple[Query, Query] | None = None
+        self._columns: list[tuple[Table, list[int]]] = []
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, world: World, key: Any, count: bool = True) -> Any:
+        """The answer kept under a key, if it still holds; else None. count: hits and misses.
+
+        key: None for one that is not kept.
+        """
+        if self.entries:
+            self._forget_stale(world)
+        found = self._kept.get(key) if self.entries else None  # None is no key
+        if count:
+            looks = world.telemetry.looks
+            name = MISSES if found is None else HITS
+            looks[name] = looks.get(name, 0) + 1
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
+
+    def keep(self, key: Any, answer: Any) -> None:
+        """Keep what was found right after `get` found nothing; its arrays become read-only."""
+        if key is None or not self.entries:
+            return
+        seal(answer)
+        self._kept[key] = answer
+        if len(self._kept) > self.entries:
+            self._kept.popitem(last=False)
+
+    def _forget_stale(self, world: World) -> None:
+        """Forget everything if anything may have changed since the last call."""
+        memories, people = self._queries = self._queries or (
+            world.query(Memory), world.query(Persona)
+        )  # fmt: skip
+        tables = memories.tables(), people.tables()
+        state = world.clock.now, memories.filter.version, people.filter.version
+        if state[1:] != self._state[1:]:
+            both = {table.number: table for table in (*tables[0], *tables[1])}
+            self._columns = [(table, _places(table)) for table in both.values()]
+        opened = False
+        for table, places in self._columns:
+            opened |= True in table.look(CACHES, places)
+        if opened or state != self._state:
+            self._kept.clear()
+            self._state = state
+
+
+def seal(answer: Any) -> None:
+    """Make the arrays of an answer read-only."""
+    if is_dataclass(answer):
+        for each in fields(answer):
+            value = getattr(answer, each.name)
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+            else:
+                seal(value)
+
+
+def _places(table: Table) -> list[int]:
+    spans = table.archetype.spans
+    return [
+        place
+        for cls in RESTS_ON
+        if cls in spans
+        for place in range(spans[cls].start, spans[cls].stop)
+    ]
+
+
+_caches: WeakKeyDictionary[World, RecallCache] = WeakKeyDictionary()
+
+
+def recall_cache(world: World) -> RecallCache:
+    """The cache of a world, made when it is first asked for."""
+    found = _caches.get(world)
+    if found is None:
+        found = _caches[world] = RecallCache()
+    return found
