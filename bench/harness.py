@@ -101,6 +101,11 @@ def us(limit: float, from_size: int = 0) -> Target:
     return Target(f"<= {limit:g} µs", lambda f: f.subject_ns[1] <= limit * 1e3, from_size)
 
 
+def us_each(limit: float) -> Target:
+    """At most so many µs a unit of size, whatever the bound."""
+    return Target(f"<= {limit:g} µs each", lambda f: f.subject_ns[1] <= limit * 1e3 * f.rows)
+
+
 def us_beyond(limit: float) -> Target:
     """At most so many µs a call and unit of size beyond the bound."""
 

@@ -200,7 +200,7 @@ def directions(given_nd: Any, out_nd: Any) -> Any:
 
 @jit
 def round_whole(unit_qd: Any, most: Any, whole_qd: Any, step_q: Any) -> None:
-    """whole_qd, step_q <- unit_qd in whole numbers up to `most`, and what one of them is. O(q d)."""
+    """whole_qd <- unit_qd in whole numbers up to `most`; step_q <- what one of them is. O(q d)."""
     for q in range(step_q.size):
         peak = 0.0
         for place in range(unit_qd.shape[1]):

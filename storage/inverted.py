@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import ceil, log10
 from typing import Any
 
 import numpy as np
@@ -40,10 +41,17 @@ MARGIN = 0.05
 """How far beyond the range of the sample values are told apart, as a part of it."""
 
 
+def engine() -> Any:
+    """FAISS, loaded at its first use. The types that it declares are not those that it has."""
+    import faiss
+
+    return faiss
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """FAISS computes on one thread here, and on as many as before afterwards."""
-    import faiss
+    faiss = engine()
 
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
@@ -61,7 +69,7 @@ def trained(
     sample: (s, d) f4, unit vectors or zeros, at least n_lists. progress: called every few seconds;
     what it raises ends the training.
     """
-    import faiss
+    faiss = engine()
 
     n, dimensions = sample.shape
     draw = np.random.default_rng(seed)
@@ -96,7 +104,7 @@ class Inverted:
     """
 
     def __init__(self, centroids: Vectors, ranges: Vectors) -> None:
-        import faiss
+        faiss = engine()
 
         self.centroids, self.ranges = centroids, ranges
         self.n_lists, self.dimensions = centroids.shape
@@ -104,7 +112,7 @@ class Inverted:
         self.nearness, self.n_trained, self.recall = 0.0, 0, 0.0
         self._flat = faiss.IndexFlatIP(self.dimensions)
         self._flat.add(centroids)
-        self._index = faiss.IndexIVFScalarQuantizer(
+        self._index: Any = faiss.IndexIVFScalarQuantizer(
             self._flat,
             self.dimensions,
             self.n_lists,
@@ -129,14 +137,14 @@ class Inverted:
     def nbytes(self) -> int:
         """Bytes of vectors, centroids and what is by label, without the slack of the lists."""
         own = self.list_of.nbytes + self.mark_of.nbytes + self.centroids.nbytes
-        return len(self) * (self.dimensions + 8) + own
+        return int(len(self) * (self.dimensions + 8) + own)
 
     def probes_for(self, depth: float) -> int:
         """How many lists to look into for the nearest so many: as measured for ten and a hundred,
         and as it goes on from there."""
-        slope = np.log10(self.deep / self.probes)
+        slope = log10(self.deep / self.probes)
         probes = self.probes * (max(depth, SHALLOW) / SHALLOW) ** slope
-        return int(min(np.ceil(probes), self.n_lists))
+        return min(ceil(probes), int(self.n_lists))
 
     def assign(self, units: Vectors) -> tuple[Labeled, Vectors]:
         """(lists (n,) i8, cosine to their centroids (n,) f4): where vectors belong."""
@@ -145,12 +153,12 @@ class Inverted:
 
     def add(self, units: Vectors, labels: Labeled, lists: Labeled, marks: Marks) -> None:
         """Add vectors to the lists that `assign` gave. marks: of their bytes, to be kept."""
-        import faiss
+        faiss = engine()
 
         if not labels.size:
             return
-        pointers = map(faiss.swig_ptr, (units, labels, lists))
-        self._index.add_core(labels.size, *pointers)
+        address = faiss.swig_ptr
+        self._index.add_core(labels.size, address(units), address(labels), address(lists))
         highest = int(labels.max())
         if highest >= self.list_of.size:
             room = max(highest + 1, 2 * self.list_of.size)
@@ -166,7 +174,7 @@ class Inverted:
 
     def remove(self, words: Words) -> int:
         """Take the labels of a bitmap out; return how many were in it. O(n)."""
-        import faiss
+        faiss = engine()
 
         removed: int = self._index.remove_ids(faiss.IDSelectorBitmap(words.view(np.uint8)))
         self.changes += removed
@@ -179,7 +187,7 @@ class Inverted:
 
         probes: lists to look into; 0 for `probes`. words: a bitmap of the labels that count.
         """
-        import faiss
+        faiss = engine()
 
         probes = min(probes or self.probes, self.n_lists)
         if words is None:

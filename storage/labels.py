@@ -36,9 +36,9 @@ _SMALLEST = 1024
 
 
 @jit
-def set_bits(words: Any, label_k: Any) -> int:
+def set_bits(words: Any, label_k: Any) -> Any:
     """Set the bits of labels; return how many were not set."""
-    fresh = 0
+    fresh: Any = 0
     for label in label_k:
         bit = np.uint64(1) << np.uint64(label & 63)
         fresh += np.int64(words[label >> 6] & bit == 0)
@@ -47,9 +47,9 @@ def set_bits(words: Any, label_k: Any) -> int:
 
 
 @jit
-def clear_bits(words: Any, label_k: Any) -> int:
+def clear_bits(words: Any, label_k: Any) -> Any:
     """Clear the bits of labels; return how many were set."""
-    cleared = 0
+    cleared: Any = 0
     for label in label_k:
         bit = np.uint64(1) << np.uint64(label & 63)
         cleared += np.int64(words[label >> 6] & bit != 0)
@@ -86,7 +86,7 @@ def listed(words: Any, label_k: Any) -> None:
 @jit
 def given(
     live: Any, main: Any, following: Any, start: Any, entity_of: Any, label_of: Any, ids_k: Any
-) -> int:
+) -> Any:
     """Give each of ids_k the lowest free label from word `start` on; there must be enough. Return
     the word to begin with next time."""
     place = start
@@ -107,12 +107,11 @@ def given(
 
 
 @jit
-def given_up(
-    live: Any, main: Any, entity_of: Any, label_of: Any, ids_k: Any
-) -> tuple[int, int, int]:
+def given_up(live: Any, main: Any, entity_of: Any, label_of: Any, ids_k: Any) -> Any:
     """Take the labels of ids_k back. Return (how many had one, how many of these are in `main`,
     the lowest word touched)."""
-    gone, dead, lowest = 0, 0, live.size
+    gone, lowest = 0, live.size
+    dead: Any = 0
     for entity in ids_k:
         index = np.int64(entity & np.uint64(0xFFFFFFFF))
         label = np.int64(label_of[index]) if index < label_of.size else -1

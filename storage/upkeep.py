@@ -232,8 +232,7 @@ class Upkeep:
             self._catch_up(truth)
             total += float(nearness.sum(dtype=np.float64))
         new.n_trained, new.nearness = len(new), total / max(1, len(new))
-        truth.drop(labels.live)
-        worth = choose_probes(new, truth, self._read, chosen.recall, self._progress)
+        worth = self._choose(new, truth)
         if worth and chosen.background:
             worth = seconds_a_search(new, truth) < self._seconds_flat(truth)
         with self._world().store.moment:
@@ -301,9 +300,17 @@ class Upkeep:
             truth.feed(held, units)
             self._catch_up(truth)
         self._tuned_at = main.changes
-        truth.drop(labels.live)
-        reached = choose_probes(main, truth, self._read, self.index.options.recall, self._progress)
+        reached = self._choose(main, truth)
         self._forced = not reached and labels.n_live > REFUSED * main.n_trained
+
+    def _choose(self, main: Inverted, truth: Truth) -> bool:
+        """Choose the number of lists; return whether the target is reached."""
+
+        def progress() -> None:
+            self._progress()
+            truth.drop(self.index.labels.live)
+
+        return choose_probes(main, truth, self._read, self.index.options.recall, progress)
 
     def _catch_up(self, truth: Truth) -> None:
         """In the middle of a long job: keep the index that is searched as it should be."""

@@ -178,18 +178,23 @@ def parsed(data: bytes, where: str, index: VectorIndex) -> Kept:
         for key, value in wanted.items():
             if header[key] != value:
                 raise SnapshotError(f"{where}: has {key}={header[key]!r}, and not {value!r}")
-        d, n_lists, n = wanted["dimensions"], int(header["lists"]), int(header["vectors"])
+        d, n_lists, n = index.columns.dimensions, int(header["lists"]), int(header["vectors"])
         shapes: list[tuple[str, tuple[int, ...]]] = [
             ("<f4", (n_lists, d)), ("<f4", (2 * d,)), ("<u8", (n,)), ("<u8", (n,)), ("<u2", (n,)),
         ]  # fmt: skip
-        arrays, begin = [], 0
+        arrays: list[Any] = []
+        begin = 0
         for dtype, shape in shapes:
             size = int(np.prod(shape)) * np.dtype(dtype).itemsize
             part = np.frombuffer(body[begin : begin + size], dtype).reshape(shape)
             arrays.append(part.astype(part.dtype.newbyteorder("=")))
             begin += size
         kept = Kept(
-            *arrays,
+            centroids=arrays[0],
+            ranges=arrays[1],
+            ids=arrays[2],
+            marks=arrays[3],
+            lists=arrays[4],
             probes=int(header["probes"]),
             deep=int(header["deep"]),
             recall=float(header["recall"]),

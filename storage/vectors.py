@@ -29,14 +29,14 @@ from weakref import ref
 
 import numpy as np
 
-from populace.ecs import World
+from populace.ecs import Observer, World
 from populace.ecs.entities import Ids, as_ids
 from populace.ecs.errors import QueryError, ResourceError, SettingError
 
 from .dots import Queries, Vectors, queries
 from .exact import Best, Cosines, VectorColumns
 from .indexed import indices, origins
-from .inverted import MOST_LISTS, Inverted, one_thread
+from .inverted import MOST_LISTS, Inverted, engine, one_thread
 from .labels import Labeled, Labels, Words, among, bitmap
 from .tuning import RERANKED
 from .upkeep import Upkeep
@@ -171,7 +171,7 @@ class VectorIndex:
         self._tail: tuple[int, Ids] = -1, np.empty(0, np.uint64)
         with world.store.moment:
             self.labels.give(self.columns.all_ids(world))
-            self._observers = (
+            self._observers: tuple[Observer, ...] = (
                 world.observe("add", component, self._gained),
                 world.observe("remove", component, self._lost),
             )
@@ -422,9 +422,7 @@ def vector_index(world: World, component: type, **options: Any) -> VectorIndex:
 def on_threads(part: Callable[[Queries], Best], asked: Queries) -> Best:
     """What a function makes of queries, parts of them side by side, on as many threads as FAISS is
     allowed here. None of them changes anything."""
-    import faiss
-
-    n_threads = max(1, min(faiss.omp_get_max_threads(), len(asked) // (SPLIT_FROM // 2)))
+    n_threads = max(1, min(engine().omp_get_max_threads(), len(asked) // (SPLIT_FROM // 2)))
     edges = np.linspace(0, len(asked), n_threads + 1).astype(int).tolist()
 
     def alone(begin: int, end: int) -> Best:

@@ -46,6 +46,7 @@ from populace.ecs.errors import (
 from populace.storage.dots import Vectors, encode
 
 from .embedders import Embedder, EmbedderWarning, check_embedder, embedder_from, vectors_of
+from .lexicon import lexicon
 
 Array = npt.NDArray[Any]
 
@@ -335,6 +336,7 @@ def embed(world: World, ids: Any = None, *, replace: bool = False) -> int:
     # Outside the moment, since an embedder may take long; inside a step it holds it anyway.
     stored, scale = held.codes(codes)
     with world.store.moment:
+        lexicon(world.text, codes)  # or whoever recalls them first would wait for it
         here = world.alive(asked)
         here[here] = world.has(asked[here], Memory)
         had = here.copy()

@@ -154,7 +154,7 @@ def recall(
         raise DuplicateEntityError(
             "recall(archived=True) takes each agent once; np.unique(ids) drops repeats"
         )
-    used = law or (world.resource(RecallScore) if RecallScore in world.resources else RecallScore())
+    used = law or (world.resource(RecallScore) if RecallScore in world.resources else DEFAULT)
     with world.store.moment:
         held = Held(*world.index(Memory.owner).rows_of(who))
         question = asked(world, query, who.size, mode)

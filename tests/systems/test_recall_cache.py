@@ -217,9 +217,10 @@ class Changing(RuleBasedStateMachine):
             return
         for asked in ASKED:
             first = recall(self.world, self.people, **asked)
-            before = looks(self.world)[0]
+            hits = looks(self.world)[0]
             again = recall(self.world, self.people, **asked)
-            assert looks(self.world)[0] == before + (self.column is None) or self.column is not None
+            # A column in somebody's hands may have been written since.
+            assert self.column is not None or looks(self.world)[0] == hits + 1
             want = anew(self.world, self.people, **asked)
             assert exact(first) == exact(again) == exact(want)
             assert first.ids.tolist() == again.ids.tolist() == want.ids.tolist()
@@ -227,7 +228,7 @@ class Changing(RuleBasedStateMachine):
 
 def test_a_hit_is_what_would_be_found_anew():
     """Any sequence of changes: asked, asked again and asked anew are the same to the bit."""
-    run_state_machine_as_test(Changing, settings=examples(max_examples=30, stateful_step_count=25))
+    run_state_machine_as_test(Changing, settings=examples(max_examples=50, stateful_step_count=30))
 
 
 def test_hits_are_counted():
@@ -325,16 +326,16 @@ def test_the_oldest_goes_first():
     recall(world, people, "rain")
     assert looks(world) == (2, 4)
     cache.entries = 0
-    recall(world, people, "cold")
-    assert len(cache) == 0
+    recall(world, people, "rain")
+    recall(world, people, "rain")
+    assert looks(world)[0] == 2
 
 
-@pytest.mark.parametrize("named", [{"archived": True}, {"archived": True, "revive": True}])
-def test_the_archive_is_asked_anew(named):
+def test_the_archive_is_asked_anew():
     """What lies on disk may have changed."""
     world, people, _ = some()
-    recall(world, people, "tea", **named)
-    recall(world, people, "tea", **named)
+    for _ in range(2):
+        recall(world, people, "tea", archived=True)
     assert (len(recall_cache(world)), looks(world)[0]) == (0, 0)
 
 
