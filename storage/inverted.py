@@ -144,7 +144,7 @@ class Inverted:
         and as it goes on from there."""
         slope = log10(self.deep / self.probes)
         probes = self.probes * (max(depth, SHALLOW) / SHALLOW) ** slope
-        return min(ceil(probes), int(self.n_lists))
+        return int(min(ceil(probes), self.n_lists))
 
     def assign(self, units: Vectors) -> tuple[Labeled, Vectors]:
         """(lists (n,) i8, cosine to their centroids (n,) f4): where vectors belong."""
