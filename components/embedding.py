@@ -49,10 +49,11 @@ def embedding(dimensions: int = 256, dtype: Any = "i1") -> type:
 
 @cache
 def _made(dimensions: int, dtype: str) -> type:
+    vector: Any = Vector  # to a checker it has no parameters
     namespace = {
         "__module__": __name__,
         "__doc__": f"What a memory means: {dimensions} dimensions in {dtype}.",
-        "__annotations__": {"vector": Vector[dimensions, DTYPES[dtype]], "scale": f4},
+        "__annotations__": {"vector": vector[dimensions, DTYPES[dtype]], "scale": f4},
         "vector": field(fixed=True, unit="1", doc="its direction; zeros mean nothing"),
         "scale": field(
             fixed=True, range=(0, 3.4e38), unit="1", doc="1 / length of the stored vector, or 0"

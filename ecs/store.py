@@ -511,7 +511,9 @@ class Store:
         with self.checking():
             self.refuse_missing(batch, bundle, doing)
             for component in bundle:
-                self._refuse_fixed(component, bundle[component], doing)
+                given = bundle[component]
+                self._refuse_pair_fields(component, given, doing)
+                self.refuse_fixed((f for f in schema(component).fields if f.name in given), doing)
             values = self.prepare(bundle, batch.n, "entity", defaults=False)
         self._detach(batch, values)
         self.set_values(batch, values)
@@ -537,12 +539,14 @@ class Store:
                 self.changes.opened(group.table, field.component, group.rows)
         self._changed()
 
-    def _refuse_fixed(self, component: type, given: dict[str, Any], doing: str) -> None:
-        made = schema(component)
-        for field in made.fields:
-            if field.fixed and field.name in given:
+    def refuse_fixed(self, fields: Iterable[Field], doing: str) -> None:
+        """Raise QueryError for a field that is written once."""
+        for field in fields:
+            if field.fixed:
                 raise QueryError(f"{doing}: {field.sealed}")
-        for field in made.unique:
+
+    def _refuse_pair_fields(self, component: type, given: dict[str, Any], doing: str) -> None:
+        for field in schema(component).unique:
             if field.name in given:
                 raise QueryError(
                     f"{doing}: {field} is part of a unique pair and fixed for life; despawn the "

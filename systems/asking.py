@@ -129,7 +129,7 @@ def _of_texts(world: World, texts: list[str], which: npt.NDArray[np.int64], mode
                 "after loading too; mode='words' goes without"
             )
         vectors, component = queries(held.query(texts)), held.law.component
-    key = (tuple(texts), which.tobytes() if len(texts) > 1 else None, mode)
+    key = tuple(texts), which.tobytes() if len(texts) > 1 else None, mode, component
     return Question(tuple(texts), vectors, component, mode != "vectors", which, key)
 
 
@@ -150,7 +150,7 @@ def _of_vectors(world: World, given: npt.NDArray[Any], n: int, mode: str) -> Que
         )
     made = queries(given.reshape(-1, dimensions))
     which = np.zeros(n, np.int64) if given.ndim == 1 else np.arange(n)
-    return Question((), made, component, False, which, made.unit_qd.tobytes())
+    return Question((), made, component, False, which, (made.unit_qd.tobytes(), component))
 
 
 def embeddings_of(world: World) -> type:

@@ -38,7 +38,7 @@ Places = npt.NDArray[np.int64]
 FOREVER = 2**63 - 1
 
 CREATED, KIND, SEQUENCE, TEXT, ACCESSED, IMPORTANCE, EXPIRES, VECTOR, SCALE, ID = range(10)
-COLUMNS: tuple[Field, ...] = (
+COLUMNS: tuple[Any, ...] = (
     Memory.created, Memory.kind, Memory.sequence, Memory.text, Trace.accessed, Trace.importance,
     Statement.expires,
 )  # fmt: skip

@@ -161,7 +161,7 @@ def recall(
         planner.done("question, owner slice", held.table_m.size)
         cache = recall_cache(world)
         key = None if archived else question.keyed("own", who, int(k), filters, used, diversity)
-        found = cache.get(world, key)
+        found: Recollection | None = cache.get(world, key)
         if found is not None:
             planner.done("cache", len(found))
             found = replace(found, text=[*found.text], plan=planner.plan("cache"))

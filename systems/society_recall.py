@@ -137,7 +137,7 @@ def who_remembers(
         planner.done("question", 1)
         cache = recall_cache(world)
         key = question.keyed("all", who, int(k), filters, law, diversity, bool(exact))
-        found = cache.get(world, key)
+        found: Remembered | None = cache.get(world, key)
         if found is not None:
             planner.done("cache", len(found))
             found = replace(found, text=[*found.text], plan=planner.plan("cache"))
@@ -219,11 +219,15 @@ class _Search:
             self.planner.done("postings", matches.codes.size)
             pool.append(rows.ids_at(rows.with_texts(_best_texts(matches, size))))
             self.planner.done("best by words", pool[-1].size)
-        if len(pool) > 2:
-            pool.append(rows.ids_at(np.arange(SAMPLE) * rows.n // SAMPLE))
-        ids = np.unique(np.concatenate(pool))
+        ids, sample = np.unique(np.concatenate(pool)), None
+        if len(pool) > 2 or ids.size < most:
+            n = min(rows.n, max(SAMPLE, most))
+            sample = rows.ids_at(np.arange(n) * rows.n // n)
+            ids = np.union1d(ids, sample)  # k are found, however few are near
         table, row = world.store.entities.places_of(index_of(ids))
-        scores, order = self._ranked(table, row, matches, pool[-1] if len(pool) > 3 else None, ids)
+        if len(pool) < 3:
+            sample = None
+        scores, order = self._ranked(table, row, matches, sample, ids)
         best = order[:most]
         self.planner.done("compared, best", best.size)
         return way, table[best], row[best], Scores(*(part[best] for part in _parts(scores)))

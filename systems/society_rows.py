@@ -46,7 +46,7 @@ class SocietyRows:
         sizes = [each.n for each in where.tables]
         self._starts = np.append(0, np.cumsum(sizes, dtype=np.int64))
         self.n = int(self._starts[-1]) if table is None else table.size
-        self._allowed: Allowed | None = None
+        self._allowed: tuple[VectorIndex, Allowed] | None = None
 
     def places(self, positions: Positions) -> tuple[Array, Array]:
         """(table numbers, rows), (m,) u4 each."""
@@ -111,9 +111,9 @@ class SocietyRows:
         )
         if not self.some and not others:
             return None
-        if self._allowed is None:
-            self._allowed = index.allow(self.ids_at(np.arange(self.n)))
-        return self._allowed
+        if self._allowed is None or self._allowed[0] is not index:
+            self._allowed = index, index.allow(self.ids_at(np.arange(self.n)))
+        return self._allowed[1]
 
 
 def society_rows(

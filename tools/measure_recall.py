@@ -1,4 +1,4 @@
-"""How many of the turns that answer a question are found first, in dialogues whose answers are known.
+"""How many of the turns that answer a question are found first, where the answers are known.
 
     python tools/measure_recall.py locomo_turns_reproduce.june.json
 

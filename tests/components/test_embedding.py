@@ -1,4 +1,4 @@
-"""Embeddings: one component for each number of dimensions and dtype, found by its name, for good."""
+"""Embeddings: a component for each number of dimensions and dtype, found by its name."""
 
 import pickle
 import subprocess
@@ -61,7 +61,7 @@ def test_who_is_one():
 )  # fmt: skip
 def test_what_cannot_be_one(dimensions, dtype):
     """The error says what there is, and what was given."""
-    with pytest.raises(ComponentDefinitionError, match="1 to 8,192 dimensions.*f4, f2 or i1; got"):
+    with pytest.raises(ComponentDefinitionError, match=r"1 to 8,192 dimensions.*f4, f2 or i1; got"):
         embedding(dimensions, dtype)
 
 
@@ -90,7 +90,7 @@ def test_it_is_written_once():
     world, ids = remembering()
     made = embedding(2, "i1")
     for value in (made(vector=[[1, 2]] * 3), made(scale=0.5), made(vector=[[1, 2]] * 3, scale=1)):
-        with pytest.raises(QueryError, match="written once; remove Embedding2i1.*add it anew"):
+        with pytest.raises(QueryError, match=r"written once; remove Embedding2i1.*add it anew"):
             world.set(ids, value)
     before = world.digest()
     (view,) = world.query(made)

@@ -278,6 +278,58 @@ def test_a_fingerprint_follows_constants_callees_options_and_globals(monkeypatch
     assert len({first, *others}) == len(others) + 1
 
 
+def law_of(source, step=1, **scope):
+    """A kernel that calls an intrinsic made of this source, in a module of its own."""
+    text = f"""
+import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+STEP = {step}
+
+def doubled(builder, value):
+    return builder.add(value, value)
+
+@intrinsic
+def moved(typing_context, x):
+    def build(context, builder, signature, arguments):
+        {source}
+    return types.int64(types.int64), build
+
+@numba.njit
+def law(x):
+    return moved(x)
+"""
+    held = {"__name__": "laws_of_intrinsics", **scope}
+    exec(text, held)
+    return held["law"]
+
+
+ADDED = "return builder.add(arguments[0], ir.IntType(64)(STEP))"
+
+
+def test_a_fingerprint_follows_the_body_and_the_constants_of_an_intrinsic():
+    """What it emits is a function of its code and of what that reads: the same of both is the same,
+    another of either is another, as are the results."""
+    laws = {
+        "first": law_of(ADDED),
+        "another body": law_of(ADDED.replace("add", "sub")),
+        "another constant within": law_of(ADDED.replace("64)(STEP)", "64)(5)")),
+        "another global": law_of(ADDED, step=2),
+    }
+    found = {name: fingerprint(law) for name, law in laws.items()}
+    assert None not in found.values()
+    assert len(set(found.values())) == len(laws)
+    assert fingerprint(law_of(ADDED)) == found["first"]
+    assert [law(10) for law in laws.values()] == [11, 9, 15, 12]
+
+
+def test_an_intrinsic_that_reaches_what_cannot_be_followed_has_no_fingerprint():
+    """A plain function that emits for it might change unseen."""
+    assert fingerprint(law_of("return doubled(builder, arguments[0])")) is None
+
+
 def test_what_cannot_be_followed_has_no_fingerprint():
     """Large arrays, instances, plain functions, names that are not there."""
 

@@ -34,6 +34,7 @@ from populace.components import Memory as Remembered
 from populace.components import SocialEnergy, TieState
 from populace.ecs.errors import ColumnValueError
 from populace.ecs.image import capture, restore
+from populace.ecs.table import CACHES, COPIES
 from populace.run import RunSettings, build_society
 
 from .model import Body
@@ -658,3 +659,80 @@ def test_the_scenario_is_seen():
         world.step(hours(2))
         seen.look(world)
     assert world.clock.now > days(2)
+
+
+# -- two who look ---------------------------------------------------------------------------------
+
+
+def looked(world, who, places=None):
+    """What one of them sees: {name of the component.field} of persons' columns."""
+    (table,) = (t for t in world.store.tables if t.n and Position in t.archetype.components)
+    at = range(len(table.archetype.keys)) if places is None else places
+    flags = table.look(who, places)
+    keys = [table.archetype.keys[place] for place in at]
+    return {str(key) for key, flag in zip(keys, flags, strict=True) if flag and key_is(key)}
+
+
+def alone():
+    """A world of one table, at which both have looked."""
+    world = World()
+    people = world.spawn(8, Position(x=1), Velocity(x=1))
+    for who in (COPIES, CACHES):
+        looked(world, who)
+        assert looked(world, who) == set()
+    return world, people
+
+
+def test_one_who_looks_does_not_disturb_the_other():
+    """Each sees every write since its own last look, however often the other has looked."""
+    world, people = alone()
+    position, velocity = {"Position.x", "Position.y"}, {"Velocity.x", "Velocity.y"}
+    world.set(people[:1], Position(x=5))
+    assert looked(world, CACHES) == position
+    assert looked(world, CACHES) == set()
+    assert looked(world, COPIES) == position
+    assert looked(world, COPIES) == set()
+    world.set(people[:1], Velocity(y=5))
+    assert looked(world, COPIES) == velocity
+    world.set(people[:1], Position(y=5))
+    assert looked(world, COPIES) == position
+    assert looked(world, CACHES) == position | velocity
+
+
+def test_a_look_at_some_places_leaves_the_others():
+    """What was not asked about is still open; flags come in the order of the places."""
+    world, _ = alone()
+    (table,) = (t for t in world.store.tables if t.n)
+    place = table.archetype.place
+    for position, velocity in world.query(Position, Velocity):
+        position.x += 1
+        velocity.y += 1
+    asked = [place[Velocity.y], place[Position.y], place[Position.x]]
+    assert table.look(CACHES, asked[:2]) == [True, False]
+    assert table.look(CACHES, asked) == [False, False, True]
+    assert table.look(CACHES, asked) == [False, False, False]
+    assert table.look(CACHES, []) == []
+    assert looked(world, COPIES) == {"Position.x", "Velocity.y"}
+
+
+def test_an_array_in_somebodys_hands_is_open_for_both():
+    """At each look of each, until it is dropped; once more after that, for what was written."""
+    world, _ = alone()
+    (view,) = world.query(Position)
+    column = view.x
+    for who in (COPIES, CACHES, CACHES, COPIES):
+        assert looked(world, who) == {"Position.x"}
+    del column, view
+    for who in (COPIES, CACHES):
+        assert looked(world, who) == {"Position.x"}
+        assert looked(world, who) == set()
+
+
+def test_a_structural_change_opens_everything_for_both():
+    """Rows have moved."""
+    world, people = alone()
+    world.despawn(people[:1])
+    every = {"Position.x", "Position.y", "Velocity.x", "Velocity.y"}
+    assert looked(world, CACHES) == every
+    assert looked(world, CACHES) == set()
+    assert looked(world, COPIES) == every

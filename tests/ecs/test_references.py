@@ -516,3 +516,73 @@ def test_redirecting_twice_to_the_same(cls):
         world.check()
     assert world.digest() == digest
     assert world.index(getattr(cls, name)).count(people).tolist() == [2, 1]
+
+
+# -- rows_of ---------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.booleans()), max_size=30),
+    st.lists(st.integers(0, 3), max_size=6),
+    st.sets(st.integers(0, 29)),
+)
+def test_rows_of_are_where_the_members_are(members, asked, gone):
+    """Of each owner in the order given, also twice: exactly its members, wherever they lie."""
+    world = World()
+    people = world.spawn(4)
+    ids = np.array([
+        world.spawn(1, Memory(owner=people[owner]), *([Asleep] * one), *([Hungry] * two))[0]
+        for owner, one, two in members
+    ], np.uint64)  # fmt: skip
+    left = np.array([place for place in range(ids.size) if place not in gone], int)
+    world.despawn(ids[[place for place in gone if place < ids.size]])
+    world.add(ids[left][::3][~world.has(ids[left][::3], Asleep)], Asleep)
+    offsets, tables, rows = world.index(Memory.owner).rows_of(people[asked])
+    assert (offsets.dtype, tables.dtype, rows.dtype) == (np.int64, np.uint32, np.uint32)
+    assert offsets[0] == 0
+    assert offsets[-1] == tables.size == rows.size
+    found = np.array(
+        [world.store.tables[t].ids[row] for t, row in zip(tables, rows, strict=True)], np.uint64
+    )
+    for place, owner in enumerate(asked):
+        part = found[offsets[place] : offsets[place + 1]]
+        assert sorted(part.tolist()) == sorted(
+            int(ids[at]) for at in left if members[at][0] == owner
+        )
+
+
+def test_rows_of_nobody():
+    """No owners, no members; the dead raise, and say which."""
+    world = World()
+    people = world.spawn(2)
+    index = world.index(Memory.owner)
+    for asked, want in (([], [0]), (people, [0, 0, 0])):
+        offsets, tables, rows = index.rows_of(asked)
+        assert (offsets.tolist(), tables.size, rows.size) == (want, 0, 0)
+    world.despawn(people[1])
+    with pytest.raises(DeadEntityError, match=str(int(people[1]))):
+        index.rows_of(people)
+
+
+def test_rows_of_follow_rows_that_move():
+    """Hole-fills, tags, clustering, growth: the index itself needs no upkeep."""
+    world = World()
+    people = world.spawn(3)
+    ids = world.spawn(Memory(owner=people[np.arange(90) % 3]))
+    for change in (
+        lambda: world.despawn(ids[:30]),
+        lambda: world.add(ids[40:60], Asleep),
+        lambda: world.cluster(Memory.owner),
+        lambda: world.spawn(Memory(owner=people[np.zeros(500, int)])),
+        lambda: world.set(ids[60:70], Memory(owner=people[2])),
+    ):
+        change()
+        offsets, tables, rows = world.index(Memory.owner).rows_of(people)
+        for place, owner in enumerate(people):
+            part = slice(offsets[place], offsets[place + 1])
+            found = [
+                int(world.store.tables[t].ids[row])
+                for t, row in zip(tables[part], rows[part], strict=True)
+            ]
+            assert sorted(found) == sorted(world.index(Memory.owner).ids(owner).tolist())

@@ -20,9 +20,10 @@ numbers = st.floats(-1e3, 1e3, width=32) | st.sampled_from([0.0, 1.0, -1.0])
 
 
 @st.composite
-def vectors(draw, n=st.integers(0, 6), d=st.sampled_from([1, 2, 5, 31, 32, 33, 70])):
+def vectors(draw, least=0):
     """(n, d) f8, some rows zero."""
-    rows, width = draw(n), draw(d)
+    rows = draw(st.integers(least, 6))
+    width = draw(st.sampled_from([1, 2, 5, 31, 32, 33, 70]))
     seed = draw(st.integers(0, 2**32 - 1))
     made = np.random.default_rng(seed).normal(size=(rows, width))
     if width <= 5:
@@ -109,7 +110,7 @@ def test_cosines_are_those_of_the_twin(given_, dtype, seed):
 
 
 @examples(max_examples=60)
-@given(vectors(n=st.integers(1, 6)), st.sampled_from(DTYPES), st.data())
+@given(vectors(least=1), st.sampled_from(DTYPES), st.data())
 def test_a_cosine_does_not_depend_on_its_row(given_, dtype, data):
     """Any rows, in any order, more than once, beside any others and other queries: to the bit."""
     stored, scale = encode(given_, dtype)

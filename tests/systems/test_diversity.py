@@ -43,11 +43,8 @@ def directions(draw, n, d):
 def answers(draw):
     """(scores, vectors, offsets): of some agents, best first; scores are multiples of 1/64."""
     sizes = draw(st.lists(st.integers(0, 12), min_size=1, max_size=3))
-    quarters = st.integers(0, 64).map(lambda s: s / 64)
-    scores = [
-        sorted(s / 64 for s in draw(st.lists(st.integers(0, 64), min_size=n, max_size=n)))[::-1]
-        for n in sizes
-    ]
+    parts = st.integers(0, 64).map(lambda s: s / 64)
+    scores = [sorted(draw(st.lists(parts, min_size=n, max_size=n)), reverse=True) for n in sizes]
     d = draw(st.sampled_from([1, 4, 33]))
     vectors = directions(draw, sum(sizes), d)
     return (
