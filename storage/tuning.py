@@ -19,11 +19,9 @@ import numpy.typing as npt
 
 from .dots import Vectors, queries
 from .inverted import DEEP, SHALLOW, Inverted, engine
-from .labels import Labeled, Words, among
+from .labels import Labeled, Words, among, set_bits
 
 RERANKED = 40
-FEW = 16
-"""With fewer queries of one kind, both count together."""
 ROUNDING = 1e-5
 GONE = -2.0
 """The cosine of what does not count."""
@@ -45,12 +43,19 @@ class Truth:
         self.asked = queries(vectors)
         self._best = np.full((own.size, DEEP + 1), GONE, np.float32)
         self._labels = np.full(self._best.shape, -1, np.int64)
+        self._shown = np.zeros(1, np.uint64)  # a bitmap
 
     def feed(self, labels: Labeled, units: Vectors) -> None:
         """Show some vectors; each is shown once."""
         faiss = engine()
         if not labels.size or not self.own.size:
             return
+        words = int(labels.max()) // 64 + 1
+        if words > self._shown.size:
+            longer = np.zeros(max(words, 2 * self._shown.size), np.uint64)
+            longer[: self._shown.size] = self._shown
+            self._shown = longer
+        set_bits(self._shown, labels)
         k = min(DEEP + 1, labels.size)
         cosines, places = faiss.knn(self.asked.unit_qd, units, k, faiss.METRIC_INNER_PRODUCT)
         cosines[labels[places] == self.own[:, None]] = GONE
@@ -64,14 +69,15 @@ class Truth:
         """Those that have died since they were shown do not count."""
         alive = among(self._labels.ravel(), live).reshape(self._labels.shape)
         self._best[~alive] = GONE
+        both = min(live.size, self._shown.size)
+        self._shown[:both] &= live[:both]
 
     def recall(self, main: Inverted, probes: int, depth: int, read: Read) -> float:
-        """The mean share of the nearest that `main` finds when it looks into so many lists: of what
-        is there or of what was asked, whichever is less."""
+        """The mean share of the nearest that `main` finds when it looks into so many lists."""
         labels = main.search(self.asked, max(RERANKED, 4 * depth), probes)
         flat = labels.ravel()
         live, units = read(np.where(flat >= 0, flat, 0))
-        live &= (flat >= 0) & (flat != np.repeat(self.own, labels.shape[1]))
+        live &= among(flat, self._shown) & (flat != np.repeat(self.own, labels.shape[1]))
         vectors = units.reshape(*labels.shape, -1)
         cosines = np.einsum("qmd,qd->qm", vectors, self.asked.unit_qd)
         cosines[~live.reshape(labels.shape)] = 2 * GONE
@@ -80,10 +86,7 @@ class Truth:
         least = np.where(best > GONE, best, np.inf).min(axis=1, keepdims=True)
         near = cosines >= least - ROUNDING
         found = np.minimum(near.sum(axis=1), wanted)
-        asked = self.own < 0
-        several = FEW <= np.count_nonzero(asked) <= asked.size - FEW
-        kinds = [asked, ~asked] if several else [np.full(asked.size, True)]
-        return float(min(found[kind].sum() / max(1, wanted[kind].sum()) for kind in kinds))
+        return float(found.sum() / max(1, wanted.sum()))
 
 
 def choose_probes(

@@ -39,8 +39,8 @@ CHUNK = 4096
 """Vectors read at a time."""
 ADDED = 1024
 """Vectors added at a time to an index that is searched."""
-ASKED = 48
-"""Queries of each kind that an index is tuned by."""
+ASKED, OF_LATE = 128, 96
+"""Queries that an index is tuned by, and how many of them may be such as were really asked."""
 TIMED_ROWS = 8192
 GROWN = 4
 """An index is trained anew when there are so many times the vectors that it was trained for."""
@@ -366,9 +366,9 @@ class Upkeep:
 
     def _truth(self, labels: Labeled) -> Truth:
         """What to tune by: some of these labels' vectors, and what was asked of late."""
-        some = spread(labels, ASKED)
+        asked = self.index.recent(OF_LATE)
+        some = spread(labels, ASKED - len(asked))
         live, units = self._read(some)
-        asked = self.index.recent(ASKED)
         return Truth(
             np.concatenate([units[live], asked]),
             np.concatenate([some[live], np.full(len(asked), -1)]),

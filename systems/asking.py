@@ -7,7 +7,7 @@ Cost: 1 µs a query that the embedder knows, and 2 µs for each of its words.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -25,6 +25,7 @@ from populace.ecs.errors import (
 from populace.storage.dots import Queries, queries
 
 from .embedding import Embeddings, embedder_of
+from .scoring import RecallScore
 
 Mode = Literal["hybrid", "words", "vectors"]
 
@@ -68,13 +69,18 @@ class Question:
         return (self.key, *parts) if size <= MOST_KEY_BYTES else None
 
 
-def check_counts(k: Any, diversity: Any) -> None:
-    """Raise ColumnValueError for a k or a diversity that makes no sense."""
+def check_settings(k: Any, diversity: Any, law: Any) -> int:
+    """k as a number. Raises ColumnValueError, and ColumnTypeError for a law that is none."""
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
         raise ColumnValueError(f"k is how many memories to find, 1 or more; got k={k!r}")
-    number = isinstance(diversity, (int, float)) and not isinstance(diversity, bool)
+    number = isinstance(diversity, (int, float, np.number)) and not isinstance(diversity, bool)
     if not number or not 0 <= diversity <= 1:
         raise ColumnValueError(f"diversity is in [0, 1]; got {diversity!r}")
+    if law is not None and not isinstance(law, RecallScore):
+        raise ColumnTypeError(
+            f"law is a RecallScore, such as SMALLVILLE, or None for the world's; got {law!r}"
+        )
+    return int(k)
 
 
 def asked(world: World, query: Any, n: int, mode: str) -> Question:
@@ -93,34 +99,48 @@ def asked(world: World, query: Any, n: int, mode: str) -> Question:
         return Question((), None, None, False, np.full(n, -1), None)
     if isinstance(query, str):
         return _of_texts(world, [query], np.zeros(n, np.int64), mode)
-    if isinstance(query, np.ndarray) and query.dtype.kind not in "OUS":
+    if isinstance(query, np.ndarray) and query.dtype.kind in "fiu":
         return _of_vectors(world, query, n, mode)
+    if isinstance(query, bytes) or not isinstance(query, Iterable):
+        raise _no_query(query)
     given = list(query)
-    if len(given) != n:
+    if all(isinstance(each, str) for each in given):
+        _check_number(len(given), n)
+        if not n:
+            return asked(world, None, n, mode)
+        places = {text: place for place, text in enumerate(dict.fromkeys(given))}
+        which = np.fromiter((places[text] for text in given), np.int64, n)
+        return _of_texts(world, list(places), which, mode)
+    try:
+        vectors = np.asarray(given)
+    except ValueError:  # of different lengths
+        raise _no_query(query) from None
+    if vectors.dtype.kind not in "fiu":
+        raise _no_query(query)
+    return _of_vectors(world, vectors, n, mode)
+
+
+def _no_query(query: Any) -> ColumnTypeError:
+    return ColumnTypeError(
+        f"a query is a text, a vector (d,), or one of either for each agent; got {query!r:.200}"
+    )
+
+
+def _check_number(n_queries: int, n: int) -> None:
+    if n_queries != n:
         raise ColumnShapeError(
-            f"recall takes one query, or one for each of {n:,} agents; got {len(given):,}"
+            f"recall takes one query, or one for each of {n:,} agents; got {n_queries:,}"
         )
-    if given and not isinstance(given[0], str):
-        return _of_vectors(world, np.asarray(given), n, mode)
-    places: dict[str, int] = {}
-    for text in given:
-        places.setdefault(text, len(places))
-    which = np.fromiter((places[text] for text in given), np.int64, n)
-    return _of_texts(world, list(places), which, mode)
 
 
 def _of_texts(world: World, texts: list[str], which: npt.NDArray[np.int64], mode: str) -> Question:
     for text in texts:
-        if not isinstance(text, str):
-            raise ColumnTypeError(
-                f"queries are texts or vectors, not both; got {type(text).__name__} ({text!r})"
-            )
         if not text.strip():
             raise ColumnValueError(
                 f"a query says what it is about; got {text!r}: leave it out, or give None, to "
                 f"recall what is recent and important whatever it is about"
             )
-    vectors, component = None, None
+    vectors, component, held = None, None, None
     if mode != "words" and (mode == "vectors" or Embeddings in world.resources):
         held = embedder_of(world)
         if held is None:
@@ -129,7 +149,7 @@ def _of_texts(world: World, texts: list[str], which: npt.NDArray[np.int64], mode
                 "after loading too; mode='words' goes without"
             )
         vectors, component = queries(held.query(texts)), held.law.component
-    key = tuple(texts), which.tobytes() if len(texts) > 1 else None, mode, component
+    key = tuple(texts), which.tobytes() if len(texts) > 1 else None, mode, held
     return Question(tuple(texts), vectors, component, mode != "vectors", which, key)
 
 
@@ -144,10 +164,8 @@ def _of_vectors(world: World, given: npt.NDArray[Any], n: int, mode: str) -> Que
             f"query has as many, ({dimensions},), or ({n:,}, {dimensions}) for one each; got "
             f"{given.shape}"
         )
-    if given.ndim == 2 and len(given) != n:
-        raise ColumnShapeError(
-            f"recall takes one query, or one for each of {n:,} agents; got {len(given):,}"
-        )
+    if given.ndim == 2:
+        _check_number(len(given), n)
     made = queries(given.reshape(-1, dimensions))
     which = np.zeros(n, np.int64) if given.ndim == 1 else np.arange(n)
     return Question((), made, component, False, which, (made.unit_qd.tobytes(), component))

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from numba import njit
 
 from populace.components import Memory, MemoryKind, Statement, Trace
-from populace.ecs import Field, World, jit
+from populace.ecs import World, jit
 from populace.ecs.component import component_tuple
 from populace.ecs.entities import Ids
 from populace.ecs.errors import ColumnValueError
@@ -35,7 +35,8 @@ from .wordfilter import WordFilter
 Array = npt.NDArray[Any]
 Places = npt.NDArray[np.int64]
 
-FOREVER = 2**63 - 1
+FIRST, LAST = -(2**63), 2**63 - 1
+"""The times that there are."""
 
 CREATED, KIND, SEQUENCE, TEXT, ACCESSED, IMPORTANCE, EXPIRES, VECTOR, SCALE, ID = range(10)
 COLUMNS: tuple[Any, ...] = (
@@ -49,13 +50,14 @@ COLUMNS: tuple[Any, ...] = (
 class Wanted:
     """What a candidate has to answer to. Made by `wanted`.
 
-    kinds: a bit each. since, until: µs. importance: at least. unexpired: leaves out what has
-    expired (`Statement.expires`). with_, without: components. words: a phrase or a prefix, or None.
+    kinds: a bit each. since, last: µs, both included. importance: at least. unexpired: leaves out
+    what has expired (`Statement.expires`). with_, without: components. words: a phrase or a prefix,
+    or None.
     """
 
     kinds: int = 0b111
-    since: int = -FOREVER
-    until: int = FOREVER
+    since: int = FIRST
+    last: int = LAST
     importance: float = 0.0
     unexpired: bool = False
     with_: tuple[type, ...] = ()
@@ -64,8 +66,8 @@ class Wanted:
 
     def limits(self, now: int) -> Places:
         """(4,) i8, as kernels take them."""
-        expired = now if self.unexpired else -FOREVER
-        return np.array([self.since, self.until, self.kinds, expired], np.int64)
+        expires_from = now + 1 if self.unexpired else FIRST
+        return np.array([self.since, self.last, self.kinds, expires_from], np.int64)
 
     @property
     def needs_rows(self) -> bool:
@@ -97,15 +99,15 @@ def wanted(
         )
     for name, time in (("since", since), ("until", until)):
         whole = isinstance(time, (int, np.integer)) and not isinstance(time, bool)
-        if time is not None and not (whole and abs(int(time)) <= FOREVER):
+        if time is not None and not (whole and FIRST < int(time) <= LAST):
             raise ColumnValueError(f"{name} is a time in µs since 1970, or None; got {time!r}")
     number = isinstance(importance, (int, float, np.number)) and not isinstance(importance, bool)
     if not number or not 0 <= importance <= 1:
         raise ColumnValueError(f"importance is a least value in [0, 1]; got {importance!r}")
     return Wanted(
         kinds=bits,
-        since=-FOREVER if since is None else int(since),
-        until=FOREVER if until is None else int(until),
+        since=FIRST if since is None else int(since),
+        last=LAST if until is None else int(until) - 1,
         importance=float(importance),
         unexpired=bool(unexpired),
         with_=component_tuple(with_),
@@ -170,7 +172,7 @@ def memory_tables(world: World, asked: Wanted, embedding: type | None = None) ->
 
 
 @njit(nogil=True, error_model="numpy")
-def answers(created: Any, kind: Any, importance: Any, since: Any, until: Any, kinds: Any,
+def answers(created: Any, kind: Any, importance: Any, since: Any, last: Any, kinds: Any,
             least: Any) -> Any:  # fmt: skip
     """Whether a memory answers to the filters that each memory has a value for. O(1).
 
@@ -178,7 +180,7 @@ def answers(created: Any, kind: Any, importance: Any, since: Any, until: Any, ki
     """
     return (
         created >= since
-        and created < until
+        and created <= last
         and (kinds >> np.int64(kind)) & 1 != 0
         and importance >= least
     )
@@ -213,7 +215,7 @@ def passing(
     table_m, row_m: (m,) u4. pass_m: (m,) bool, whether the text passes, or (0,) where all do.
     address_tc: of `MemoryTables`. limit_4, least: of `Wanted`. place_n: i8. O(end - begin).
     """
-    since, until, kinds, unexpired_at = limit_4[0], limit_4[1], limit_4[2], limit_4[3]
+    since, last, kinds, expires_from = limit_4[0], limit_4[1], limit_4[2], limit_4[3]
     n = 0
     for m in range(begin, end):
         t, row = table_m[m], np.int64(row_m[m])
@@ -223,11 +225,11 @@ def passing(
             value_at(address_tc[t, CREATED], row, np.int64(0)),
             value_at(address_tc[t, KIND], row, np.uint8(0)),
             value_at(address_tc[t, IMPORTANCE], row, np.float32(0)),
-            since, until, kinds, least,
+            since, last, kinds, least,
         ):  # fmt: skip
             continue
         expires = address_tc[t, EXPIRES]
-        if expires and value_at(expires, row, np.int64(0)) <= unexpired_at:
+        if expires and value_at(expires, row, np.int64(0)) < expires_from:
             continue
         place_n[n] = m
         n += 1

@@ -24,7 +24,7 @@ from populace.storage.classes import path_of
 
 from .archive_reading import place_of, select
 from .archive_rows import FLAGS
-from .candidates import FOREVER, MemoryTables, Wanted
+from .candidates import FIRST, LAST, MemoryTables, Wanted
 from .ranking import Held
 
 Array = npt.NDArray[Any]
@@ -105,8 +105,8 @@ def _rows(
         None if name else names,
         agents=world.get(who, Persona.number),
         entities=who,
-        since=None if wanted.since == -FOREVER else wanted.since,
-        until=None if wanted.until == FOREVER else wanted.until,
+        since=None if wanted.since == FIRST else wanted.since,
+        until=None if wanted.last == LAST else wanted.last + 1,
         kinds=None if wanted.kinds == 0b111 else _kinds(wanted),
         importance=wanted.importance,
     )

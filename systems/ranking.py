@@ -41,6 +41,8 @@ FINE = 2.0**15
 """Steps that the largest of some values is cut into, for their deviation."""
 ALONE = 4_096
 """Candidates below which a second thread would cost more than it saves."""
+SAME = 0.002
+"""Deviations below which fused relevances differ by their rounding alone."""
 TOTAL, RECENCY, IMPORTANCE, RELEVANCE = range(4)
 
 
@@ -192,14 +194,20 @@ def deviation(x_n: Any) -> Any:
 
 @jit
 def fuse(cosine_n: Any, word_n: Any, of_cosine: Any, of_word: Any, out_n: Any) -> None:
-    """out_n <- c / of_cosine + w / of_word, without a kind whose deviation is 0. O(n).
+    """out_n <- c / of_cosine + w / of_word, without a kind whose deviation is 0; the same for all
+    where words and meaning cancel each other. O(n).
 
     out_n may be one of the two.
     """
     by_cosine = 1 / of_cosine if of_cosine > 0 else 0.0
     by_word = 1 / of_word if of_word > 0 else 0.0
+    low, high = np.inf, -np.inf
     for i in range(out_n.size):
-        out_n[i] = cosine_n[i] * by_cosine + word_n[i] * by_word
+        fused = cosine_n[i] * by_cosine + word_n[i] * by_word
+        low, high = min(low, fused), max(high, fused)
+        out_n[i] = fused
+    if high - low < SAME:
+        out_n[:] = low
 
 
 @njit(nogil=True, error_model="numpy")

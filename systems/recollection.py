@@ -30,7 +30,7 @@ from populace.ecs import NOBODY, TextPool, World, jit
 from populace.ecs.entities import Ids, as_ids
 from populace.ecs.errors import ColumnValueError, DuplicateEntityError
 
-from .asking import Mode, Question, asked, check_counts
+from .asking import Mode, Question, asked, check_settings
 from .candidates import (
     MemoryTables,
     Wanted,
@@ -123,9 +123,10 @@ def recall(
     found counts as recalled now (`Recalled`), so that `reinforce` strengthens it at the next step;
     it does for what is to stay. explain: the result tells what was done, as `plan`.
 
-    Raises DeadEntityError; ColumnValueError for a k below 1, an empty text, a vector that is not
-    finite; ColumnShapeError for another number of queries or dimensions; ResourceError where there
-    are no embeddings to compare a vector with; DuplicateEntityError with `archived`, and what
+    Raises DeadEntityError; ComponentMissingError for an agent without `Persona`; ColumnValueError
+    for a k below 1, an empty text, a vector that is not finite; ColumnShapeError for another number
+    of queries or dimensions; ColumnTypeError for what is no query or no law; ResourceError where
+    there are no embeddings to compare with; DuplicateEntityError with `archived`, and what
     `archived` and `revive` raise. An agent without memories finds none.
 
     >>> from populace.components import Observed, Stream
@@ -146,10 +147,10 @@ def recall(
         kinds=kinds, since=since, until=until, importance=importance, unexpired=unexpired,
         with_=with_, without=without, phrase=phrase, prefix=prefix,
     )  # fmt: skip
-    check_counts(k, diversity)
+    k = check_settings(k, diversity, law)
     if revive and not archived:
         raise ColumnValueError("recall(revive=True) brings memories back that archived=True finds")
-    who = as_ids(agents, "agents")
+    who = as_ids(agents, "agents").copy()  # they are part of what is found
     if archived and np.unique(who).size < who.size:
         raise DuplicateEntityError(
             "recall(archived=True) takes each agent once; np.unique(ids) drops repeats"
@@ -160,7 +161,7 @@ def recall(
         question = asked(world, query, who.size, mode)
         planner.done("question, owner slice", held.table_m.size)
         cache = recall_cache(world)
-        key = None if archived else question.keyed("own", who, int(k), filters, used, diversity)
+        key = None if archived else question.keyed("own", who, k, filters, used, diversity)
         found: Recollection | None = cache.get(world, key)
         if found is not None:
             planner.done("cache", len(found))

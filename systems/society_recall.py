@@ -32,7 +32,7 @@ from populace.ecs.errors import ColumnValueError
 from populace.storage.dots import Queries
 from populace.storage.vectors import vector_index
 
-from .asking import Mode, Question, asked, check_counts
+from .asking import Mode, Question, asked, check_settings
 from .candidates import Wanted, read_candidates, values_at, wanted
 from .diversity import POOL, diverse, unit_vectors_of
 from .lexicon import lexicon
@@ -125,7 +125,7 @@ def who_remembers(
         kinds=kinds, since=since, until=until, importance=importance, unexpired=unexpired,
         with_=with_, without=without, phrase=phrase, prefix=prefix,
     )  # fmt: skip
-    check_counts(k, diversity)
+    k = check_settings(k, diversity, law)
     if query is None:
         raise ColumnValueError(
             "who_remembers takes a query, a text or a vector; recall(world, agents) finds what is "
@@ -136,7 +136,7 @@ def who_remembers(
         question = asked(world, query, 1, mode)
         planner.done("question", 1)
         cache = recall_cache(world)
-        key = question.keyed("all", who, int(k), filters, law, diversity, bool(exact))
+        key = question.keyed("all", who, k, filters, law, diversity, bool(exact))
         found: Remembered | None = cache.get(world, key)
         if found is not None:
             planner.done("cache", len(found))

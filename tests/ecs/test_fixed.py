@@ -28,7 +28,7 @@ from populace.ecs.errors import (
 )
 from populace.ecs.image import capture, restore
 
-from .parts import Position, refused
+from .parts import Position, Tie, refused
 
 ONCE = "written once; remove Mark from the entity and add it anew"
 
@@ -184,6 +184,20 @@ def test_it_changes_by_removing_and_adding_which_observers_see():
     assert told == [("gone", ids[1:3].tolist()), ("there", ids[1:3].tolist())]
     assert world.get(ids, Mark.vector)[:, 0].tolist() == [0, 7, 8, 9]
     world.check()
+
+
+def test_an_edge_that_exists_keeps_its_own():
+    """An upsert gives it to new pairs, is refused for one that is there, and `ensure` leaves it."""
+    world = World(debug=True)
+    people = world.spawn(3)
+    made, _ = world.upsert(Tie(source=people[0], target=people[1]), Mark(vector=[1, 2, 3]))
+    with refused(world, QueryError, "Mark.vector", ONCE):
+        world.upsert(
+            Tie(source=people[0], target=people[[2, 1]]), Mark(vector=[[7, 7, 7], [8, 8, 8]])
+        )
+    world.ensure(Tie(source=people[0], target=people[[2, 1]]), Mark(vector=[9, 9, 9]))
+    assert world.get(made, Mark.vector).tolist() == [[1, 2, 3]]
+    assert world.query(Mark).count() == 2
 
 
 def test_queued_commands_are_held_to_it():

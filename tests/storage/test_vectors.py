@@ -1,6 +1,8 @@
 """Search by meaning over a world: never the dead, never the wrong, and exact where it says so."""
 
 import gc
+import subprocess
+import sys
 import threading
 import warnings
 import weakref
@@ -527,6 +529,38 @@ def test_an_index_keeps_no_world_alive():
             break
         threading.Event().wait(0.05)
     assert gone() is None
+
+
+def test_queries_shared_out_among_threads_find_the_same():
+    """Each what it finds alone, in its own place."""
+    world = World()
+    remember(world, vectors(4000))
+    index = vector_index(world, Meaning, **{**SMALL, "lists": 64})
+    asked = queries(vectors(101, seed=3))
+    together = index.nearest_to_each(asked, 5)
+    assert together.stages.way == "inverted"
+    for q in range(101):
+        assert together.ids[q].tolist() == index.nearest(asked.unit_qd[q], 5).ids.tolist()
+
+
+def test_a_program_may_end_while_an_index_is_built():
+    """The thread is told to stop, and the program ends as it would have."""
+    program = """
+import numpy as np
+from populace import World
+from populace.components.embedding import Embedding
+from populace.storage.dots import encode
+from populace.storage.vectors import vector_index
+world = World()
+stored, scale = encode(np.random.default_rng(0).standard_normal((20_000, 256)), "i1")
+world.spawn(20_000, Embedding(vector=stored, scale=scale))
+index = vector_index(world, Embedding, flat_below=1000, lists=512)
+assert index.state().busy
+"""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_what_is_read_is_what_is_stored():

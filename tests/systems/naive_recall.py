@@ -158,13 +158,19 @@ def deviation(values):
     return max(sum(s * s for s in steps) / len(steps) - mean * mean, 0) ** 0.5 * (peak / 2**15)
 
 
+SAME = 0.002
+
+
 def fused(cosines, words):
-    """The sum of both in standard deviations; one that has none drops out."""
+    """The sum of both in standard deviations; one that has none drops out. All alike where they
+    differ by less than the deviations are sure of."""
     parts = [(values, deviation(values)) for values in (cosines, words)]
-    return [
+    found = [
         sum(values[place] / deviates for values, deviates in parts if deviates)
         for place in range(len(words))
     ]
+    alike = max(found) - min(found) < SAME
+    return [min(found)] * len(found) if alike else found
 
 
 def relevance(query, memories, dtype, mode):
@@ -214,7 +220,7 @@ def exact(found):
         found.archived.tolist(),
         found.created.tolist(),
         found.kind.tolist(),
-        found.text,
+        list(found.text),
         [part.view(np.int64).tolist() for part in (
             scores.total, scores.recency, scores.importance, scores.relevance,
         )],

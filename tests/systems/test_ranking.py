@@ -167,6 +167,22 @@ def test_fusion_finds_what_either_would_miss():
     assert set(best["hybrid"]) == {word, sense}
 
 
+@pytest.mark.parametrize("sizes", [(1, 1), (2, 1), (1, 3), (5, 4)])
+def test_opposed_evidence_is_none(sizes):
+    """Two sorts of memory, one of which shares the words and the other means it: both kinds tell
+    them apart by as many deviations, so that they are as relevant, a half each."""
+    said = ["tea with Ann"] * sizes[0] + ["bread"] * sizes[1]
+    world, people, ids = world_of(numbered(Told(text=text) for text in said), "f4")
+    component = world.resource(Embeddings).component
+    asked = meaning(["tea"])[0]
+    away = np.array([-asked if text != "bread" else asked for text in said])
+    stored, scale = encode(away, "f4")
+    world.remove(ids, component)
+    world.add(ids, component(vector=stored, scale=scale))
+    found = recall(world, people[0], "tea", k=9)
+    assert set(found.scores.relevance.tolist()) == {0.5}
+
+
 def test_modes_are_their_kinds_alone():
     """By words: memories that share none have relevance 0, all alike. By vectors: words nobody
     shares do not matter. Hybrid is neither."""

@@ -1,4 +1,4 @@
-"""Faults of published memory systems that concern recall, and a test for each: see `test_faults`."""
+"""Faults of published memory systems that concern recall, a test for each: see `test_faults`."""
 
 import time
 
@@ -59,10 +59,9 @@ def test_fault_03_a_recall_is_written_where_recall_reads_it():
 @pytest.mark.parametrize("dtype", [None, "i1"])
 def test_fault_04_what_was_recalled_is_recent_after_loading(tmp_path, dtype):
     """Accessed, saved and loaded: every score is what it was, to the bit."""
-    world, people, _ = world_of(
-        numbered(Told(age_h=50 + k, idle_h=40 + k, text=t) for k, t in enumerate(["tea", "rain"] * 9)),
-        dtype,
-    )  # fmt: skip
+    said = ["tea", "rain"] * 9
+    memories = numbered(Told(age_h=50 + k, idle_h=40 + k, text=t) for k, t in enumerate(said))
+    world, people, _ = world_of(memories, dtype)
     world.add_system(reinforce)
     recall(world, people[0], "tea", k=4, access=True)
     world.step(hours(5))
@@ -94,11 +93,13 @@ def test_fault_05_real_time_changes_nothing(monkeypatch):
 def test_fault_06_an_owner_gets_its_own_and_as_many_as_asked(dtype):
     """Ten slight memories beside hundreds that match far better: eight of them, all its own; and
     k of those that answer to a filter, though a hundred that do not rank before them."""
-    memories = numbered(
-        [Told(agent=0, text=f"a coin {k}", importance=0.1, idle_h=900, age_h=900) for k in range(10)]
-        + [Told(agent=1, text=f"my cat sleeps on mat {k}", importance=0.9) for k in range(400)]
-        + [Told(agent=0, text=f"my cat sleeps on mat {k}", importance=0.9, kind=1) for k in range(99)]
-    )  # fmt: skip
+    slight = [Told(text=f"a coin {k}", importance=0.1, idle_h=900, age_h=900) for k in range(10)]
+    better = [
+        Told(agent=agent, text=f"my cat sleeps on mat {k}", importance=0.9, kind=kind)
+        for agent, kind, n in ((1, 0, 400), (0, 1, 99))
+        for k in range(n)
+    ]
+    memories = numbered(slight + better)
     world, people, _ = world_of(memories, dtype)
     found = recall(world, people[0], "my cat", k=8, kinds="event")
     assert len(found) == 8
@@ -168,10 +169,9 @@ def test_fault_08_a_recall_counts_for_what_was_recalled():
 def test_fault_09_what_is_old_but_to_the_point_is_found():
     """Months old, never recalled, and decisive: first by relevance, and by the sum of all among
     many idle ones of today."""
-    memories = numbered(
-        [Told(text="the key is under the red stone", age_h=24 * 200, idle_h=24 * 200, importance=1.0)]
-        + [Told(text=f"a desk {k} is idle", age_h=k, idle_h=k, importance=0.1) for k in range(300)]
-    )  # fmt: skip
+    old = Told(text="the key is under the red stone", age_h=4800, idle_h=4800, importance=1.0)
+    idle = [Told(text=f"a desk {k} is idle", age_h=k, idle_h=k, importance=0.1) for k in range(300)]
+    memories = numbered([old, *idle])
     world, people, _ = world_of(memories)
     for law in (RELEVANCE, None):
         found = recall(world, people[0], "Where is the key?", k=5, law=law)
