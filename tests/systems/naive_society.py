@@ -51,24 +51,25 @@ def candidates_of(memories, agents=None, **filters):
 
 
 def naive_who(memories, query, k, dtype=None, mode="hybrid", weights=None, agents=None, **filters):
-    """[(memory, (total, recency, importance, relevance))] of the best of all, best first; and the
-    relevance of every candidate before it is stretched. weights: None for relevance alone."""
+    """[(memory, (total, recency, importance, relevance))] of the best of all, best first.
+
+    weights: None for relevance alone.
+    """
     able = candidates_of(memories, agents, **filters)
     if not able:
-        return [], []
-    raw = relevance(query, able, dtype, mode)
+        return []
     parts = naive_scoring.parts(
         NOW,
         [each.accessed for each in able],
         [float(np.float32(each.importance)) for each in able],
-        raw,
+        relevance(query, able, dtype, mode),
         0.995 if weights is None else 0.99,
     )
     weights = weights or (0, 0, 1)
     rows = list(zip(*parts, strict=True))
     total = [sum(w * x for w, x in zip(weights, row, strict=True)) for row in rows]
     order = naive_scoring.best([round(x, 9) for x in total], [key_of(m) for m in able], k)
-    return [(able[at], (total[at], *rows[at])) for at in order], raw
+    return [(able[at], (total[at], *rows[at])) for at in order]
 
 
 def alike(one, other):
