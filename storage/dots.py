@@ -67,9 +67,9 @@ def encode(vectors: Any, dtype: Any) -> tuple[Array, Vectors]:
 
     dtype: "f4", "f2" or "i1". Raises what `unit` raises, ColumnTypeError. O(n d).
 
-    >>> stored, scale = encode([[0.5, -1.0], [0, 0]], "i1")
-    >>> stored.tolist(), scale.round(5).tolist()
-    ([[64, -127], [0, 0]], [0.00703, 0.0])
+    >>> stored, scale = encode([[0.25, -1.0], [0, 0]], "i1")
+    >>> stored.tolist(), (1 / scale[:1] ** 2).round().tolist(), scale[1:].tolist()
+    ([[32, -127], [0, 0]], [17153.0], [0.0])
     """
     kind = np.dtype(dtype)
     if kind not in (np.dtype("f4"), np.dtype("f2"), np.dtype("i1")):

@@ -99,8 +99,8 @@ def asked(world: World, query: Any, n: int, mode: str) -> Question:
         return Question((), None, None, False, np.full(n, -1), None)
     if isinstance(query, str):
         return _of_texts(world, [query], np.zeros(n, np.int64), mode)
-    if isinstance(query, np.ndarray) and query.dtype.kind in "fiu":
-        return _of_vectors(world, query, n, mode)
+    if isinstance(query, np.ndarray) and query.dtype.kind != "U" and query.dtype.kind != "O":
+        return _of_vectors(world, _array(query), n, mode)
     if isinstance(query, bytes) or not isinstance(query, Iterable):
         raise _no_query(query)
     given = list(query)
@@ -111,13 +111,35 @@ def asked(world: World, query: Any, n: int, mode: str) -> Question:
         places = {text: place for place, text in enumerate(dict.fromkeys(given))}
         which = np.fromiter((places[text] for text in given), np.int64, n)
         return _of_texts(world, list(places), which, mode)
+    return _of_vectors(world, _array(query), n, mode)
+
+
+def asked_once(world: World, query: Any, mode: str) -> Question:
+    """One question: a text, or a vector (d,). Raises as `asked` does, and for what are several."""
+    if query is None:
+        raise ColumnValueError(
+            "who_remembers takes a query, a text or a vector; recall(world, agents) finds what is "
+            "recent and important of each agent without one"
+        )
+    if isinstance(query, str):
+        return asked(world, query, 1, mode)
+    texts = isinstance(query, list | tuple) and any(isinstance(each, str) for each in query)
+    if texts or np.ndim(_array(query)) != 1:
+        raise ColumnShapeError(
+            f"who_remembers takes one query, a text or a vector (d,); got {query!r:.200}"
+        )
+    return asked(world, _array(query), 1, mode)
+
+
+def _array(query: Any) -> npt.NDArray[Any]:
+    """Numbers as an array. Raises ColumnTypeError for what is no query."""
     try:
-        vectors = np.asarray(given)
+        found = np.asarray(query)
     except ValueError:  # of different lengths
         raise _no_query(query) from None
-    if vectors.dtype.kind not in "fiu":
+    if found.dtype.kind not in "fiu":
         raise _no_query(query)
-    return _of_vectors(world, vectors, n, mode)
+    return found
 
 
 def _no_query(query: Any) -> ColumnTypeError:

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from populace.components import Memory, MemoryKind, Statement, Trace
-from populace.ecs import World, jit
+from populace.components import Memory, MemoryKind, Persona, Statement, Trace
+from populace.ecs import NOBODY, World, jit
 from populace.ecs.component import component_tuple
 from populace.ecs.entities import Ids
 from populace.ecs.errors import ColumnValueError
@@ -263,6 +263,15 @@ def read_candidates(
         if vector_bytes and address_tc[t, VECTOR]:
             vector_n[n] = address_tc[t, VECTOR] + row * vector_bytes
             scale_n[n] = value_at(address_tc[t, SCALE], row, np.float32(0))
+
+
+def numbers_of(world: World, agents: Ids) -> Places:
+    """(k,) i8: the number of each agent in the population, -1 for nobody and who has none."""
+    numbers = np.full(agents.size, -1, np.int64)
+    known = agents != NOBODY
+    known[known] = world.has(agents[known], Persona)
+    numbers[known] = world.get(agents[known], Persona.number)
+    return numbers
 
 
 class Values(NamedTuple):

@@ -23,8 +23,8 @@ class Stage:
 class Plan:
     """What was done, in order.
 
-    path: "owner slice", "exact scan", "exact filtered", "inverted file" or "cache". details: what
-    else decided, such as the probes of an inverted file. To be read: `print(plan)`.
+    path: "owner slice", "exact scan", "exact filtered", "inverted file", "postings" or "cache".
+    details: what else decided, such as the probes of an inverted file. To be read: `print(plan)`.
     """
 
     path: str

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from populace.components import Memory, Persona, Recalled
+from populace.components import Memory, Recalled
 from populace.ecs import NOBODY, TextPool, World, jit
 from populace.ecs.entities import Ids, as_ids
 from populace.ecs.errors import ColumnValueError, DuplicateEntityError
@@ -36,6 +36,7 @@ from .candidates import (
     Wanted,
     empty_values,
     memory_tables,
+    numbers_of,
     read_value,
     texts_at,
     values_at,
@@ -48,21 +49,19 @@ from .planning import Plan, Planner
 from .ranking import Held, Ranked, rank, words_of
 from .recall_cache import recall_cache
 from .revival import revive as bring_back
-from .scoring import RecallScore, Scores, weights_of
+from .scoring import RecallScore, Scores, law_of, weights_of
 
 Array = npt.NDArray[Any]
-
-DEFAULT = RecallScore()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recollection:
     """What came to mind: of agents[i] at places offsets[i] to offsets[i + 1], the best first.
 
-    agents: (a,) u8. offsets: (a + 1,) i8. keys: (n, 2) i8, number of the agent and sequence. ids:
-    (n,) u8, NOBODY for a memory that is in the archive. archived: (n,) bool, found in the archive.
-    created: (n,) i8 µs. kind: (n,) u1 of `MemoryKind`. text: n strings. scores: (n,) each. plan:
-    what was done, if that was asked for.
+    agents: (a,) u8. offsets: (a + 1,) i8. keys: (n, 2) i8, number of the agent, -1 for one without
+    `Persona`, and sequence. ids: (n,) u8, NOBODY for a memory that is in the archive. archived:
+    (n,) bool, found in the archive. created: (n,) i8 µs. kind: (n,) u1 of `MemoryKind`. text: n
+    strings. scores: (n,) each. plan: what was done, if that was asked for.
     """
 
     agents: Ids
@@ -123,11 +122,11 @@ def recall(
     found counts as recalled now (`Recalled`), so that `reinforce` strengthens it at the next step;
     it does for what is to stay. explain: the result tells what was done, as `plan`.
 
-    Raises DeadEntityError; ComponentMissingError for an agent without `Persona`; ColumnValueError
-    for a k below 1, an empty text, a vector that is not finite; ColumnShapeError for another number
-    of queries or dimensions; ColumnTypeError for what is no query or no law; ResourceError where
-    there are no embeddings to compare with; DuplicateEntityError with `archived`, and what
-    `archived` and `revive` raise. An agent without memories finds none.
+    Raises DeadEntityError; ColumnValueError for a k below 1, an empty text, a vector that is not
+    finite; ColumnShapeError for another number of queries or dimensions; ColumnTypeError for what
+    is no query or no law; ResourceError where there are no embeddings to compare with;
+    DuplicateEntityError with `archived`, and what `archived` and `revive` raise. An agent without
+    memories finds none.
 
     >>> from populace.components import Observed, Stream
     >>> from populace.systems import Retention, form_memories
@@ -155,7 +154,7 @@ def recall(
         raise DuplicateEntityError(
             "recall(archived=True) takes each agent once; np.unique(ids) drops repeats"
         )
-    used = law or (world.resource(RecallScore) if RecallScore in world.resources else DEFAULT)
+    used = law or law_of(world)
     with world.store.moment:
         held = Held(*world.index(Memory.owner).rows_of(who))
         question = asked(world, query, who.size, mode)
@@ -244,7 +243,7 @@ def _answer(
     told = empty_values(n)
     tell(
         ranked.place_ak, ranked.part_ak4, held.table_m, held.row_m, held.text_m, where.address_tc,
-        world.get(who, Persona.number), offsets, keys, score_4n, *told,
+        numbers_of(world, who), offsets, keys, score_4n, *told,
     )  # fmt: skip
     text = pool.decode(told.text)
     planner.done("answer", n)

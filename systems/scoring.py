@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from populace.ecs import f4, jit, setting, settings
+from populace.ecs import World, f4, jit, setting, settings
 from populace.ecs.errors import ColumnShapeError, ColumnValueError
 
 Floats = npt.NDArray[np.float64]
@@ -90,6 +90,14 @@ def recall_scores(
         np.int64(now), accessed_n, importance_n, relevance_n, *weights_of(law), parts, total
     )
     return Scores(total, *parts)
+
+
+DEFAULT = RecallScore()
+
+
+def law_of(world: World) -> RecallScore:
+    """The world's weights, or where it has none the default ones."""
+    return world.resource(RecallScore) if RecallScore in world.resources else DEFAULT
 
 
 def weights_of(law: RecallScore) -> tuple[float, float, float, float]:

@@ -25,22 +25,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from populace.components import Memory, Persona, Recalled
+from populace.components import Memory, Recalled
 from populace.ecs import World, jit
 from populace.ecs.entities import Ids, as_ids, index_of
-from populace.ecs.errors import ColumnValueError
 from populace.storage.dots import Queries
 from populace.storage.vectors import vector_index
 
-from .asking import Mode, Question, asked, check_settings
-from .candidates import Wanted, read_candidates, values_at, wanted
+from .asking import Mode, Question, asked_once, check_settings
+from .candidates import Wanted, numbers_of, read_candidates, values_at, wanted
 from .diversity import POOL, diverse, unit_vectors_of
 from .lexicon import lexicon
 from .planning import Plan, Planner
 from .postings import Matches, postings
 from .ranking import FINE, Held, cosines_of, deviation, fuse, rank, words_of
 from .recall_cache import recall_cache
-from .scoring import RecallScore, Scores, recall_scores, weights_of
+from .scoring import RecallScore, Scores, law_of, recall_scores, weights_of
 from .society_rows import SocietyRows, society_rows
 
 Array = npt.NDArray[Any]
@@ -49,7 +48,6 @@ EXACT_BELOW = 20_000
 """Candidates that are all compared: no index saves anything worth its misses."""
 FEWEST = 100
 SAMPLE = 1_024
-BY_RELEVANCE = RecallScore(w_recency=0.0, w_importance=0.0, w_relevance=1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,17 +124,14 @@ def who_remembers(
         with_=with_, without=without, phrase=phrase, prefix=prefix,
     )  # fmt: skip
     k = check_settings(k, diversity, law)
-    if query is None:
-        raise ColumnValueError(
-            "who_remembers takes a query, a text or a vector; recall(world, agents) finds what is "
-            "recent and important of each agent without one"
-        )
     who = None if agents is None else np.unique(as_ids(agents, "agents"))
     with world.store.moment:
-        question = asked(world, query, 1, mode)
+        question = asked_once(world, query, mode)
+        ranks = law or replace(law_of(world), w_recency=0.0, w_importance=0.0, w_relevance=1.0)
+        compare_all = bool(exact) or law is not None
         planner.done("question", 1)
         cache = recall_cache(world)
-        key = question.keyed("all", who, k, filters, law, diversity, bool(exact))
+        key = question.keyed("all", who, k, filters, ranks, diversity, compare_all)
         found: Remembered | None = cache.get(world, key)
         if found is not None:
             planner.done("cache", len(found))
@@ -144,7 +139,8 @@ def who_remembers(
         else:
             rows = society_rows(world, who, filters, question.component)
             planner.done("filters", rows.n)
-            found = _Search(world, rows, question, k, filters, law, diversity, planner).found(exact)
+            search = _Search(world, rows, question, k, filters, ranks, diversity, planner)
+            found = search.found(compare_all)
             if key is not None:
                 cache.keep(key, replace(found, text=(*found.text,)))  # type: ignore[arg-type]
     if access:
@@ -161,17 +157,16 @@ class _Search:
     question: Question
     k: int
     filters: Wanted
-    law: RecallScore | None
+    law: RecallScore
     diversity: float
     planner: Planner
 
     def found(self, exact: bool) -> Remembered:
         """By the way that suits."""
         most = self.k * (POOL if self.diversity else 1)
-        if exact or self.law is not None or self.rows.n <= max(EXACT_BELOW, 4 * most):
-            return self._answer(
-                "exact filtered" if self.rows.some else "exact scan", *self._all(most)
-            )
+        if exact or self.rows.n <= max(EXACT_BELOW, 4 * most):
+            way = "exact filtered" if self.rows.some else "exact scan"
+            return self._answer(way, *self._all(most))
         way, table, row, scores = self._some(most)
         return self._answer(way, table, row, scores)
 
@@ -188,7 +183,7 @@ class _Search:
             known = lexicon(world.text, rows.distinct_texts)
             words = words_of(known, [known.ask(text) for text in question.texts])
         ranked = rank(
-            held, rows.where, Wanted(), weights_of(self.law or BY_RELEVANCE), world.clock.now, most,
+            held, rows.where, Wanted(), weights_of(self.law), world.clock.now, most,
             question.query_n, question.vectors, question.vector_type, words,
         )  # fmt: skip
         place, parts = ranked.place_ak[0], ranked.part_ak4[0]
@@ -258,8 +253,8 @@ class _Search:
                 here = cosine[np.searchsorted(ids, sample)]
                 relevance = np.empty(n)
                 fuse(cosine, word, deviation(here), _word_deviation(matches, self.rows), relevance)
-        scores = recall_scores(BY_RELEVANCE, world.clock.now, accessed, importance, relevance)
-        number = world.get(world.get(told.id, Memory.owner), Persona.number)
+        scores = recall_scores(self.law, world.clock.now, accessed, importance, relevance)
+        number = numbers_of(world, world.get(told.id, Memory.owner))
         return scores, np.lexsort((told.sequence, number, -scores.total))
 
     # -- the answer ------------------------------------------------------------------------------
@@ -272,7 +267,7 @@ class _Search:
             vectors = unit_vectors_of(
                 table, row, address_tc, self.question.component, lambda: world.text.decode(texts)
             )
-            weights = sum(weights_of(self.law or BY_RELEVANCE)[1:]) or 1.0
+            weights = sum(weights_of(self.law)[1:]) or 1.0
             offsets = np.array([0, table.size])
             taken = diverse(scores.total / weights, vectors, offsets, self.k, self.diversity)[0]
             taken = taken[taken >= 0]
@@ -280,7 +275,7 @@ class _Search:
             scores = Scores(*(part[taken] for part in _parts(scores)))
             self.planner.done("diversity", taken.size)
         owners = world.get(told.id, Memory.owner)
-        number = world.get(owners, Persona.number).astype(np.int64)
+        number = numbers_of(world, owners)
         text = world.text.decode(told.text)
         self.planner.done("answer", len(text))
         return Remembered(

@@ -15,12 +15,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from populace.components import Memory, Persona
+from populace.components import Memory
 from populace.ecs import World, jit
 from populace.ecs.entities import Ids
 from populace.storage.vectors import Allowed, VectorIndex
 
-from .candidates import MemoryTables, Wanted, memory_tables, passing, texts_at, values_at
+from .candidates import (
+    MemoryTables,
+    Wanted,
+    memory_tables,
+    numbers_of,
+    passing,
+    texts_at,
+    values_at,
+)
 from .lexicon import lexicon
 from .recall_cache import recall_cache
 
@@ -76,7 +84,7 @@ class SocietyRows:
         """(n,) u8, in the order of (number of the owner, sequence). 20 ns each."""
         told = values_at(*self.places(np.arange(self.n)), self.where.address_tc)
         owners, place = np.unique(self._world.get(told.id, Memory.owner), return_inverse=True)
-        number = self._world.get(owners, Persona.number).astype(np.uint64)
+        number = numbers_of(self._world, owners).astype(np.uint64)  # -1 comes last
         return (number[place] << np.uint64(32)) | told.sequence.astype(np.uint64)
 
     @cached_property
