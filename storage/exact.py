@@ -21,7 +21,7 @@ from populace.ecs.entities import Ids
 from populace.ecs.errors import QueryError, UnknownFieldError
 from populace.ecs.fields import Field
 from populace.ecs.rows import ADDRESS, pointer_to
-from populace.ecs.table import IDS, Archetype
+from populace.ecs.table import IDS, Table
 
 from .dots import Array, Queries, products
 from .labels import Labeled
@@ -253,6 +253,8 @@ class VectorColumns:
         self.scale: Field = made["scale"]
         self.size = self.vector.dtype.itemsize
         self.dimensions = self.vector.width
+        self._state = 0, 0, 0
+        self._column_t2: Addresses = np.empty((0, 2), np.int64)
 
     def check(self, asked: Queries) -> None:
         """Raise QueryError for queries of other dimensions."""
@@ -265,15 +267,15 @@ class VectorColumns:
     def all_ids(self, world: World) -> Ids:
         """(n,) u8: the entities that have a vector, in the order of tables and rows."""
         return np.concatenate(
-            [np.empty(0, np.uint64), *(a.table.buffers[0][: a.table.n] for a in self._in(world))]
+            [np.empty(0, np.uint64), *(table.column(IDS) for table in self._in(world))]
         )
 
     def nearest(self, world: World, asked: Queries, k: int, most: int = 2**32) -> Best:
         """The k nearest of all, or of the first `most` rows of each table. O(q n d)."""
         cosine_qk, id_qk = np.empty((len(asked), k)), np.empty((len(asked), k), np.uint64)
         found_q, compared = np.zeros(len(asked), np.int64), 0
-        for archetype in self._in(world):
-            table, vectors = archetype.table, archetype.place[self.vector]
+        for table in self._in(world):
+            vectors = table.archetype.place[self.vector]
             compared += min(table.n, most)
             best_of_rows(
                 table.raw[vectors, ADDRESS], table.column(self.scale)[:most],
@@ -311,15 +313,18 @@ class VectorColumns:
         copied(slots, columns, ids, self.size, stored.view(np.uint8), scale)
         return stored, scale
 
-    def _in(self, world: World) -> list[Archetype]:
-        return [a for a in world.store.archetypes if self.component in a.components and a.table.n]
+    def _in(self, world: World) -> list[Table]:
+        return world.query(self.component).tables()
 
     def _addresses(self, world: World) -> Addresses:
         """(tables, 2) i8: where the columns of vectors and of scales begin; 0 in other tables."""
-        column_t2 = np.zeros((len(world.store.tables), 2), np.int64)
-        for archetype in self._in(world):
-            raw, place = archetype.table.raw, archetype.place
-            column_t2[archetype.table.number] = raw[
-                [place[self.vector], place[self.scale]], ADDRESS
-            ]
-        return column_t2
+        tables = self._in(world)
+        state = id(world), world.query(self.component).filter.version, len(world.store.tables)
+        if state != self._state:
+            self._column_t2 = np.zeros((len(world.store.tables), 2), np.int64)
+            for table in tables:
+                place = table.archetype.place
+                both = table.raw[[place[self.vector], place[self.scale]], ADDRESS]
+                self._column_t2[table.number] = both
+            self._state = state
+        return self._column_t2
