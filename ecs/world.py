@@ -98,6 +98,7 @@ class World:
         self.journals: dict[type, Journal] = {}
         self.stale = False  # derived fields wait for their sweeps: a world just restored,
         self.caches: frozenset[type] = frozenset()  # but for those of these components
+        self.beside: dict[Any, Any] = {}  # what others keep for this world; it dies with it
         self._on_step: dict[object, Callable[[World], object]] = {}  # by registration
         self._queries: dict[Any, Query] = {}
         self._templates: dict[str, Template] = {}

@@ -101,7 +101,8 @@ def asked(world: World, query: Any, n: int, mode: str) -> Question:
         return _of_texts(world, [query], np.zeros(n, np.int64), mode)
     if isinstance(query, np.ndarray) and query.dtype.kind != "U" and query.dtype.kind != "O":
         return _of_vectors(world, _array(query), n, mode)
-    if isinstance(query, bytes) or not isinstance(query, Iterable):
+    scalar = isinstance(query, np.ndarray) and not query.ndim
+    if scalar or isinstance(query, bytes) or not isinstance(query, Iterable):
         raise _no_query(query)
     given = list(query)
     if all(isinstance(each, str) for each in given):
@@ -200,7 +201,7 @@ def embeddings_of(world: World) -> type:
     """
     if Embeddings in world.resources:
         return world.resource(Embeddings).component
-    found = [cls for cls in world.store.numbers if is_embedding(cls)]
+    found = [cls for cls in list(world.store.numbers) if is_embedding(cls)]
     if len(found) == 1:
         return found[0]
     if found:

@@ -6,7 +6,7 @@ archetype, and of the archive, where they lie.
 
 Invariants: a candidate has `Memory` and `Trace`; addresses are those of live columns, good until
 the next structural change.
-Cost: about 1 µs a table, once after each structural change; a candidate is looked at in 5 to 10 ns.
+Cost: about 5 µs a table, once after each structural change; a candidate is looked at in 5 to 10 ns.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -136,7 +135,7 @@ class MemoryTables(NamedTuple):
         return MemoryTables(self.tables, np.concatenate([self.address_tc, row]))
 
 
-_known: WeakKeyDictionary[World, dict[Any, tuple[Query, int, MemoryTables]]] = WeakKeyDictionary()
+Known = tuple[Query, int, MemoryTables]
 
 
 def memory_tables(world: World, asked: Wanted, embedding: type | None = None) -> MemoryTables:
@@ -144,7 +143,7 @@ def memory_tables(world: World, asked: Wanted, embedding: type | None = None) ->
 
     Raises QueryError for components that exclude each other.
     """
-    held = _known.setdefault(world, {})
+    held: dict[Any, Known] = world.beside.setdefault(MemoryTables, {})
     key = asked.with_, asked.without, embedding
     found = held.get(key)
     if found is None:
@@ -272,6 +271,17 @@ def numbers_of(world: World, agents: Ids) -> Places:
     known[known] = world.has(agents[known], Persona)
     numbers[known] = world.get(agents[known], Persona.number)
     return numbers
+
+
+def order_of(world: World, owners: Ids, sequences: Places) -> npt.NDArray[np.uint64]:
+    """(k,) u8: the order of equal ones: by number of the owner, then by sequence; owners without a
+    number come last, by their own order. 20 ns each."""
+    distinct, place = np.unique(owners, return_inverse=True)
+    number = numbers_of(world, distinct)
+    unnumbered = (distinct & np.uint64(2**31 - 1)) | np.uint64(2**31)
+    first = np.where(number < 0, unnumbered, number.astype(np.uint64))
+    order: npt.NDArray[np.uint64] = (first[place] << np.uint64(32)) | sequences.astype(np.uint64)
+    return order
 
 
 class Values(NamedTuple):

@@ -125,7 +125,10 @@ def _kinds(wanted: Wanted) -> list[MemoryKind]:
 
 
 def _columns(
-    rows: Mapping[str, Array], name: str | None, component: type | None, text: Array
+    rows: Mapping[str, Array],
+    name: str | None,
+    component: type | None,
+    text: Array,
 ) -> list[Array]:
     """The rows as columns, in the order of addresses in `candidates`."""
     n = text.size
@@ -144,8 +147,9 @@ def _columns(
     else:
         field = component.vector  # type: ignore[attr-defined]
         vectors, scale = np.zeros((n, field.width), field.dtype), np.zeros(n, np.float32)
-        if name is not None and f"{name}.vector" in rows:
-            vectors[:] = rows[f"{name}.vector"]
-            scale[:] = rows[f"{name}.scale"]
+        had = np.zeros(n, np.bool_)
+        if name is not None and name in rows:
+            had[:] = rows[name]
+            vectors[had], scale[had] = rows[f"{name}.vector"][had], rows[f"{name}.scale"][had]
     columns += [vectors, scale, np.full(n, NOBODY, np.uint64)]
     return [np.ascontiguousarray(column) for column in columns]

@@ -40,7 +40,8 @@ def unit_vectors_of(
     texts: Callable[[], Sequence[str]],
 ) -> npt.NDArray[np.float32]:
     """(n, d) f4, of length 1 or 0: what memories are compared with each other by: their embeddings,
-    zeros for one without; where they have none at all, the hashed words of their texts."""
+    zeros for one without; where the query was not compared by meaning (component is None), the
+    hashed words of their texts."""
     if component is None:
         return unit(HashedEmbedder()(texts()))
     field = component.vector  # type: ignore[attr-defined]

@@ -43,7 +43,7 @@ from populace.ecs.errors import (
     ResourceError,
     SettingError,
 )
-from populace.storage.dots import Vectors, encode
+from populace.storage.dots import Vectors, decode, encode
 
 from .embedders import Embedder, EmbedderWarning, check_embedder, embedder_from, vectors_of
 from .lexicon import lexicon
@@ -103,15 +103,22 @@ class AttachedEmbedder:
         return self._stored.nbytes + self._scale.nbytes + self._row_c.nbytes + recent
 
     def query(self, texts: Sequence[str]) -> Vectors:
-        """(n, d) f4: texts as unit vectors, exactly as the embedder has them; zeros for "".
+        """(n, d) f4: texts as unit vectors, zeros for "": as memories have them where the world's
+        pool knows the text, others exactly as the embedder has them.
 
         Raises what `vectors_of` raises. Cost: 1 µs a text that is known.
         """
         asked = _strings_of(texts)
         out = np.empty((len(asked), self.law.dimensions), np.float32)
+        codes = {text: self._pool.find(text) for text in asked}
+        said = [place for place, text in enumerate(asked) if codes[text] is not None]
+        if said:
+            out[said] = decode(*self.codes(np.array([codes[asked[place]] for place in said])))
         missing: dict[str, list[int]] = {}
         with self._lock:
             for place, text in enumerate(asked):
+                if codes[text] is not None:
+                    continue
                 found = self._recent.get(text)
                 if found is None:
                     missing.setdefault(text, []).append(place)
@@ -144,32 +151,14 @@ class AttachedEmbedder:
             rows = self._rows(distinct, self._pool.decode(distinct))[place]
             return self._stored[rows], self._scale[rows]
 
-    def texts(self, texts: Sequence[str]) -> tuple[Array, Vectors]:
-        """The same of any texts: of archived ones, say, whether the world still says them or not.
-        Those that its pool does not know are kept as queries are."""
-        asked = _strings_of(texts)
-        stored = np.empty((len(asked), self.law.dimensions), self.law.dtype)
-        scale = np.empty(len(asked), np.float32)
-        found = [self._pool.find(text) for text in asked]
-        known = [place for place, code in enumerate(found) if code is not None]
-        with self._lock:
-            if known:
-                codes, at = np.unique([found[place] for place in known], return_inverse=True)
-                named = {found[place]: asked[place] for place in known}
-                rows = self._rows(codes, [named[code] for code in codes.tolist()])[at]
-                stored[known], scale[known] = self._stored[rows], self._scale[rows]
-            other = [place for place, code in enumerate(found) if code is None]
-            for begin in range(0, len(other), self.batch):
-                part = other[begin : begin + self.batch]
-                made = encode(self.query([asked[place] for place in part]), self.law.dtype)
-                stored[part], scale[part] = made
-        return stored, scale
-
     def _ask(self, texts: list[str]) -> Iterator[tuple[list[str], Vectors]]:
-        """Batches of texts and their vectors."""
+        """Batches of texts and their vectors. What was asked about of late is not asked again."""
         for begin in range(0, len(texts), self.batch):
             part = texts[begin : begin + self.batch]
-            yield part, vectors_of(self.embedder, part)
+            new = [text for text in part if text not in self._recent]
+            made = dict(zip(new, vectors_of(self.embedder, new), strict=True)) if new else {}
+            vectors = [made[text] if text in made else self._recent[text] for text in part]
+            yield part, np.array(vectors, np.float32)
 
     def _rows(self, codes: Array, texts: list[str]) -> npt.NDArray[np.int32]:
         """(n,) i4: rows of ascending codes, whose texts these are; those that are not known, or are

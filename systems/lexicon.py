@@ -207,6 +207,8 @@ _LEXICONS: weakref.WeakKeyDictionary[TextPool, Lexicon] = weakref.WeakKeyDiction
 
 def lexicon(pool: TextPool, codes: Any = ()) -> Lexicon:
     """The words of a pool's texts, those of `codes` among them: see `Lexicon.learn`."""
-    found = _LEXICONS.setdefault(pool, Lexicon())
+    found = _LEXICONS.get(pool)
+    if found is None:
+        found = _LEXICONS[pool] = Lexicon()
     found.learn(pool, codes)
     return found

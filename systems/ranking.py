@@ -47,7 +47,7 @@ TOTAL, RECENCY, IMPORTANCE, RELEVANCE = range(4)
 
 
 class Words(NamedTuple):
-    """Queries as words. term_v: see `terms_of_words`, filled by the kernel where it needs them.
+    """Queries as words, and the lexicon that knows the candidates' texts.
 
     Those of query q are words_m[offsets_q[q]:offsets_q[q + 1]], their terms beside them.
     """
@@ -124,7 +124,7 @@ def rank(
         np.empty((n_agents, k), np.int64), np.empty((n_agents, k, 4)), np.empty(n_agents, np.int64)
     )
     if vectors is None or vector_type is None:
-        size, vectors = 0, _NO_VECTORS
+        size, vectors = 0, NO_VECTORS
     else:
         size = vector_type.itemsize
     if words is None:
@@ -154,7 +154,7 @@ def rank(
     return made
 
 
-_NO_VECTORS = Queries(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.int16), np.zeros(1))
+NO_VECTORS = Queries(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.int16), np.zeros(1))
 _NO_WORDS = words_of(Lexicon(), [])
 _own = threading.local()
 

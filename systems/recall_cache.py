@@ -11,9 +11,9 @@ Cost: 2 to 4 µs to look, and 1 µs more for each table of memories.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,11 @@ from populace.ecs.table import CACHES, Table
 
 HITS, MISSES = "recall, from the cache", "recall, found anew"
 ENTRIES = 4096
+MOST_MEMORIES = 4096
+"""In an answer that is kept."""
+MOST_ROWS = 8
+"""Filters whose candidates are kept: some 40 bytes a candidate."""
+R = TypeVar("R")
 RESTS_ON = (Memory, Trace, Statement, Persona)
 
 
@@ -36,6 +41,7 @@ class RecallCache:
     def __init__(self, entries: int = ENTRIES) -> None:
         self.entries = entries
         self._kept: OrderedDict[Any, Any] = OrderedDict()
+        self._rows: OrderedDict[Any, Any] = OrderedDict()
         self._state: tuple[int, ...] = ()
         self._queries: tuple[Query, Query] | None = None
         self._columns: list[tuple[Table, list[int]]] = []
@@ -50,7 +56,7 @@ class RecallCache:
         """
         if self.entries:
             self._forget_stale(world)
-        found = self._kept.get(key) if self.entries else None  # None is no key
+        found = self._kept.get(key) if self.entries else None
         if count:
             looks = world.telemetry.looks
             name = MISSES if found is None else HITS
@@ -61,12 +67,20 @@ class RecallCache:
 
     def keep(self, key: Any, answer: Any) -> None:
         """Keep what was found right after `get` found nothing; its arrays become read-only."""
-        if key is None or not self.entries:
-            return
-        seal(answer)
-        self._kept[key] = answer
-        if len(self._kept) > self.entries:
-            self._kept.popitem(last=False)
+        if key is not None and self.entries and len(answer) <= MOST_MEMORIES:
+            seal(answer)
+            put(self._kept, key, answer, self.entries)
+
+    def rows(self, world: World, key: Any, look_up: Callable[[], R]) -> R:
+        """The candidates of a filter, looked up if they are not kept."""
+        if not self.entries:
+            return look_up()
+        self._forget_stale(world)
+        found: R | None = self._rows.get(key)
+        if found is None:
+            found = look_up()
+        put(self._rows, key, found, MOST_ROWS)
+        return found
 
     def _forget_stale(self, world: World) -> None:
         """Forget everything if anything may have changed since the last call."""
@@ -83,7 +97,16 @@ class RecallCache:
             opened |= True in table.look(CACHES, places)
         if opened or state != self._state:
             self._kept.clear()
+            self._rows.clear()
             self._state = state
+
+
+def put(kept: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
+    """Keep a value as the latest, and at most so many."""
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > most:
+        kept.popitem(last=False)
 
 
 def seal(answer: Any) -> None:
@@ -107,12 +130,9 @@ def _places(table: Table) -> list[int]:
     ]
 
 
-_caches: WeakKeyDictionary[World, RecallCache] = WeakKeyDictionary()
-
-
 def recall_cache(world: World) -> RecallCache:
     """The cache of a world, made when it is first asked for."""
-    found = _caches.get(world)
+    found: RecallCache | None = world.beside.get(RecallCache)
     if found is None:
-        found = _caches[world] = RecallCache()
+        found = world.beside[RecallCache] = RecallCache()
     return found

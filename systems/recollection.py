@@ -29,6 +29,7 @@ from populace.components import Memory, Recalled
 from populace.ecs import NOBODY, TextPool, World, jit
 from populace.ecs.entities import Ids, as_ids
 from populace.ecs.errors import ColumnValueError, DuplicateEntityError
+from populace.storage.indexed import refuse_worker
 
 from .asking import Mode, Question, asked, check_settings
 from .candidates import (
@@ -155,9 +156,10 @@ def recall(
             "recall(archived=True) takes each agent once; np.unique(ids) drops repeats"
         )
     used = law or law_of(world)
+    question = asked(world, query, who.size, mode)  # an embedder may take long
+    refuse_worker(world, "recall")
     with world.store.moment:
         held = Held(*world.index(Memory.owner).rows_of(who))
-        question = asked(world, query, who.size, mode)
         planner.done("question, owner slice", held.table_m.size)
         cache = recall_cache(world)
         key = None if archived else question.keyed("own", who, k, filters, used, diversity)
@@ -171,11 +173,11 @@ def recall(
             )
             if key is not None:
                 cache.keep(key, replace(found, text=(*found.text,)))  # type: ignore[arg-type]
-    if revive:
-        cold = found.archived
-        found.ids[cold] = bring_back(world, found.keys[cold])
-    if access:
-        world.emit(Recalled(memory=found.ids[found.ids != NOBODY], time=world.clock.now))
+        if revive:
+            cold = found.archived
+            found.ids[cold] = bring_back(world, found.keys[cold])
+        if access:
+            world.emit(Recalled(memory=found.ids[found.ids != NOBODY], time=world.clock.now))
     return found
 
 
@@ -322,6 +324,7 @@ def _diversified(
     )
     weights = sum(weights_of(law)[1:]) or 1.0
     parts = ranked.part_ak4[best]
+    k = min(k, ranked.place_ak.shape[1])
     taken = diverse(parts[:, 0] / weights, vectors, offsets, k, diversity)
     there = taken >= 0
     place_ak, part_ak4 = np.full(taken.shape, -1), np.zeros((*taken.shape, 4))

@@ -4,7 +4,7 @@
 
 h hours since the last access, b the base, I importance, r relevance, and m(x) = (x - min) /
 (max - min) over the candidates, 1/2 where all of them are equal. Relevance is the cosine to the
-query's vector, the overlap of words (`words`), or, without a query, the same for all.
+query's vector, the score of its words (`bm25`), both, or, without a query, the same for all.
 
 Arrays in, arrays out: who the candidates are is decided before.
 Invariants: a candidate's score depends on the set of candidates alone, not on their order; recency

@@ -28,16 +28,16 @@ import numpy.typing as npt
 from populace.components import Memory, Recalled
 from populace.ecs import World, jit
 from populace.ecs.entities import Ids, as_ids, index_of
-from populace.storage.dots import Queries
+from populace.storage.indexed import refuse_worker
 from populace.storage.vectors import vector_index
 
 from .asking import Mode, Question, asked_once, check_settings
-from .candidates import Wanted, numbers_of, read_candidates, values_at, wanted
+from .candidates import Wanted, numbers_of, order_of, read_candidates, values_at, wanted
 from .diversity import POOL, diverse, unit_vectors_of
 from .lexicon import lexicon
 from .planning import Plan, Planner
 from .postings import Matches, postings
-from .ranking import FINE, Held, cosines_of, deviation, fuse, rank, words_of
+from .ranking import FINE, NO_VECTORS, Held, cosines_of, deviation, fuse, rank, words_of
 from .recall_cache import recall_cache
 from .scoring import RecallScore, Scores, law_of, recall_scores, weights_of
 from .society_rows import SocietyRows, society_rows
@@ -48,6 +48,8 @@ EXACT_BELOW = 20_000
 """Candidates that are all compared: no index saves anything worth its misses."""
 FEWEST = 100
 SAMPLE = 1_024
+EACH = 1_024
+"""Memories of one text that are looked at: more that say the same are as good."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,8 +127,9 @@ def who_remembers(
     )  # fmt: skip
     k = check_settings(k, diversity, law)
     who = None if agents is None else np.unique(as_ids(agents, "agents"))
+    question = asked_once(world, query, mode)  # an embedder may take long
+    refuse_worker(world, "who_remembers")
     with world.store.moment:
-        question = asked_once(world, query, mode)
         ranks = law or replace(law_of(world), w_recency=0.0, w_importance=0.0, w_relevance=1.0)
         compare_all = bool(exact) or law is not None
         planner.done("question", 1)
@@ -143,8 +146,8 @@ def who_remembers(
             found = search.found(compare_all)
             if key is not None:
                 cache.keep(key, replace(found, text=(*found.text,)))  # type: ignore[arg-type]
-    if access:
-        world.emit(Recalled(memory=found.ids, time=world.clock.now))
+        if access:
+            world.emit(Recalled(memory=found.ids, time=world.clock.now))
     return found
 
 
@@ -212,7 +215,8 @@ class _Search:
                 question.texts[0], rows.counts, (rows.n, rows.total_length)
             )
             self.planner.done("postings", matches.codes.size)
-            pool.append(rows.ids_at(rows.with_texts(_best_texts(matches, size))))
+            best = rows.with_texts(_best_texts(matches, size), max(most, EACH))
+            pool.append(rows.ids_at(best))
             self.planner.done("best by words", pool[-1].size)
         ids, sample = np.unique(np.concatenate(pool)), None
         if len(pool) > 2 or ids.size < most:
@@ -234,7 +238,7 @@ class _Search:
         world, question, n = self.world, self.question, table.size
         cosine, accessed, importance = np.zeros(n), np.empty(n, np.int64), np.empty(n, np.float32)
         vectors, dtype = question.vectors, question.vector_type
-        asked_of = vectors if vectors is not None else _NO_VECTORS
+        asked_of = vectors if vectors is not None else NO_VECTORS
         read_pool(
             table, row, self.rows.where.address_tc, 0 if dtype is None else dtype.itemsize,
             asked_of.unit_qd[0], asked_of.whole_qd[0], asked_of.step_q[0],
@@ -254,8 +258,8 @@ class _Search:
                 relevance = np.empty(n)
                 fuse(cosine, word, deviation(here), _word_deviation(matches, self.rows), relevance)
         scores = recall_scores(self.law, world.clock.now, accessed, importance, relevance)
-        number = numbers_of(world, world.get(told.id, Memory.owner))
-        return scores, np.lexsort((told.sequence, number, -scores.total))
+        order = order_of(world, world.get(told.id, Memory.owner), told.sequence)
+        return scores, np.lexsort((told.id, order, -scores.total))
 
     # -- the answer ------------------------------------------------------------------------------
 
@@ -268,8 +272,8 @@ class _Search:
                 table, row, address_tc, self.question.component, lambda: world.text.decode(texts)
             )
             weights = sum(weights_of(self.law)[1:]) or 1.0
-            offsets = np.array([0, table.size])
-            taken = diverse(scores.total / weights, vectors, offsets, self.k, self.diversity)[0]
+            offsets, k = np.array([0, table.size]), min(self.k, table.size)
+            taken = diverse(scores.total / weights, vectors, offsets, k, self.diversity)[0]
             taken = taken[taken >= 0]
             told = type(told)(*(column[taken] for column in told))
             scores = Scores(*(part[taken] for part in _parts(scores)))
@@ -288,9 +292,6 @@ class _Search:
             scores=scores,
             plan=self.planner.plan(way),
         )
-
-
-_NO_VECTORS = Queries(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.int16), np.zeros(1))
 
 
 def _parts(scores: Scores) -> tuple[Array, ...]:

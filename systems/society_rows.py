@@ -24,7 +24,7 @@ from .candidates import (
     MemoryTables,
     Wanted,
     memory_tables,
-    numbers_of,
+    order_of,
     passing,
     texts_at,
     values_at,
@@ -83,9 +83,7 @@ class SocietyRows:
     def keys(self) -> npt.NDArray[np.uint64]:
         """(n,) u8, in the order of (number of the owner, sequence). 20 ns each."""
         told = values_at(*self.places(np.arange(self.n)), self.where.address_tc)
-        owners, place = np.unique(self._world.get(told.id, Memory.owner), return_inverse=True)
-        number = numbers_of(self._world, owners).astype(np.uint64)  # -1 comes last
-        return (number[place] << np.uint64(32)) | told.sequence.astype(np.uint64)
+        return order_of(self._world, self._world.get(told.id, Memory.owner), told.sequence)
 
     @cached_property
     def counts(self) -> Positions:
@@ -104,12 +102,15 @@ class SocietyRows:
         known = lexicon(self._world.text, codes)
         return int((known.length_c[codes] * self.counts[codes]).sum())
 
-    def with_texts(self, codes: Array) -> Positions:
-        """The positions of the candidates that have one of these texts. O(n)."""
-        mark_c = np.zeros(self.counts.size, np.bool_)
-        mark_c[codes] = True
-        found = np.empty(int(self.counts[codes].sum()), np.int64)
-        marked(self.texts, mark_c, found)
+    def with_texts(self, codes: Array, each: int) -> Positions:
+        """The positions of the candidates that have one of these texts, the first so many of each.
+
+        O(n).
+        """
+        left_c = np.zeros(self.counts.size, np.int64)
+        left_c[codes] = np.minimum(self.counts[codes], each)
+        found = np.empty(int(left_c.sum()), np.int64)
+        first_with(self.texts, left_c, found)
         return found
 
     def allowed(self, index: VectorIndex) -> Allowed | None:
@@ -128,13 +129,10 @@ def society_rows(
     world: World, who: Ids | None, filters: Wanted, component: type | None
 ) -> SocietyRows:
     """The candidates of all agents, or of some, (a,) u8, each once. Raises DeadEntityError."""
-    cache = recall_cache(world)
-    key = "rows", None if who is None else who.tobytes(), filters, component
-    found: SocietyRows | None = cache.get(world, key, count=False)
-    if found is None:
-        found = _society_rows(world, who, filters, component)
-        cache.keep(key, found)
-    return found
+    key = None if who is None else who.tobytes(), filters, component
+    return recall_cache(world).rows(
+        world, key, lambda: _society_rows(world, who, filters, component)
+    )
 
 
 def _society_rows(
@@ -167,10 +165,11 @@ def _society_rows(
 
 
 @jit
-def marked(text_n: Any, mark_c: Any, out_m: Any) -> None:
-    """out_m <- the places of texts that are marked; there are so many. O(n)."""
+def first_with(text_n: Any, left_c: Any, out_m: Any) -> None:
+    """out_m <- the places of texts of which some are left, as many as are; left_c <- 0. O(n)."""
     m = 0
     for i in range(text_n.size):
-        if mark_c[text_n[i]]:
+        if left_c[text_n[i]]:
+            left_c[text_n[i]] -= 1
             out_m[m] = i
             m += 1

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import compress
 from typing import cast
 from unicodedata import normalize
@@ -26,6 +26,9 @@ WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
 ENDING = re.compile(r"(?:['\u2019](?:s|m|d|re|ve|ll))+$")
 PLAIN = {code: chr(code).lower() if WORD.match(chr(code)) else " " for code in range(128)}
 PLAIN[ord("\n")] = "\n"  # stands between texts
+
+STEMS = 2**17
+"""Latest words whose stems are kept."""
 
 COMMON = frozenset(
     """a about again all also an and any are as at be been being but by can could did do does for
@@ -76,6 +79,7 @@ def runs_of(texts: Sequence[str]) -> list[list[str]]:
     ]
 
 
+@lru_cache(STEMS)
 def stem(word: str) -> str:
     """What a folded word has in common with its other forms: Porter's second stemmer, of English.
 

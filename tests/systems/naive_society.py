@@ -14,7 +14,7 @@ from populace.storage.vectors import vector_index
 from populace.systems import society_recall
 from populace.systems.bm25 import K1, B
 from populace.systems.embedders import CallableEmbedder
-from populace.systems.embedding import attach_embedder, embed
+from populace.systems.embedding import attach_embedder, embed, embedder_of
 
 from . import naive_scoring, naive_words
 from .naive_recall import (
@@ -237,7 +237,7 @@ def assert_valid(
     columns = [np.ones(len(ids))]
     if mode != "words":
         stored, scale = encode(embedder([m.text if m.meant else "" for m in mine]), dtype)
-        vector = embedder([query])[0] if isinstance(query, str) else query
+        vector = embedder_of(world).query([query])[0] if isinstance(query, str) else query
         columns.append(queries([vector]).cosines(stored, scale)[0])
     if isinstance(query, str) and mode != "vectors":
         # Of each text once, since a BM25 of one text is the same for all who have it.

@@ -66,8 +66,9 @@ def test_candidates_are_those_that_answer(memories, dtype, agents, asked):
         code = world.text.find(text)
         if code is not None and code < rows.counts.size:
             have = [at for at, each in enumerate(mine) if each.text == text]
-            assert rows.with_texts(np.array([code], np.uint32)).tolist() == have
-    assert rows.with_texts(codes).tolist() == list(range(rows.n))
+            assert rows.with_texts(np.array([code], np.uint32), rows.n).tolist() == have
+            assert rows.with_texts(np.array([code], np.uint32), 2).tolist() == have[:2]
+    assert rows.with_texts(codes, rows.n).tolist() == list(range(rows.n))
 
 
 @examples(max_examples=50)
@@ -147,7 +148,7 @@ def test_agents_that_are_dead():
     assert rows_of(world, people, ()).n == 0
     rows = rows_of(world, people, (1,))
     assert (rows.total_length, rows.distinct_texts.size, rows.counts.size) == (0, 0, 0)
-    assert rows.with_texts(np.empty(0, np.uint32)).size == 0
+    assert rows.with_texts(np.empty(0, np.uint32), 1).size == 0
     world.despawn(people[2])
     with pytest.raises(DeadEntityError, match="dead"):
         rows_of(world, people, (1, 2))
