@@ -98,6 +98,8 @@ def offer_all(
     unit_d, whole_d, step = query
     products(address_m, size, unit_d, whole_d, step, out_m)
     k = cosine_k.size
+    if not k:
+        return found
     for m in range(id_m.size):
         cosine = min(max(out_m[m] * np.float64(scale_m[m]), -1.0), 1.0)
         # Asked here, since a call with arrays counts references: 25 ns, for each row.
@@ -148,10 +150,10 @@ def best_of_ids(
     slots: Any, column_t2: Any, ids_m: Any, size: Any, query: Any,
     cosine_k: Any, id_k: Any, found: Any,
 ) -> Any:  # fmt: skip
-    """Offer living entities that have the component, but NOBODY; return how many there are now.
+    """Offer those of some ids that live and have the component; return how many there are now.
 
     slots: of the entity index. column_t2: by table, the addresses of its columns of vectors and of
-    scales. ids_m: (m,) u8.
+    scales, 0 where it has none. ids_m: (m,) u8.
     """
     stride = np.int64(size) * query[0].size
     block = min(BLOCK, ids_m.size)
@@ -163,10 +165,15 @@ def best_of_ids(
         while begin < ids_m.size and k < BLOCK:
             entity = ids_m[begin]
             begin += 1
-            if entity == 0:
-                continue
             index = np.int64(entity & np.uint64(0xFFFFFFFF))
-            row, table = np.int64(slots[index, 0] & np.uint64(0xFFFFFFFF)), slots[index, 1]
+            if entity == 0 or index >= slots.shape[0]:
+                continue
+            place, table = slots[index, 0], np.int64(slots[index, 1])
+            if (place ^ entity) >> np.uint64(32) != 0 or table >= column_t2.shape[0]:
+                continue
+            if column_t2[table, 0] == 0:
+                continue
+            row = np.int64(place & np.uint64(0xFFFFFFFF))
             address_b[k] = column_t2[table, 0] + row * stride
             scale_b[k] = carray(pointer_to(column_t2[table, 1]), np.int64(1), np.float32)[row]
             id_b[k] = entity
@@ -207,14 +214,24 @@ def put_in_order(cosine_qk: Any, id_qk: Any, found_q: Any) -> None:
 
 @jit
 def copied(slots: Any, column_t2: Any, ids_m: Any, size: Any, bytes_mb: Any, scale_m: Any) -> None:
-    """bytes_mb <- the vectors of living entities that have the component; scale_m <- their scales.
+    """bytes_mb <- the vectors of some ids; scale_m <- their scales; zeros where an id does not live
+    or has none.
 
     bytes_mb: (m, bytes of a vector) u1. Other parameters as of `best_of_ids`.
     """
     stride = bytes_mb.shape[1]
+    bytes_mb[:] = 0
+    scale_m[:] = 0
     for m in range(ids_m.size):
         index = np.int64(ids_m[m] & np.uint64(0xFFFFFFFF))
-        row, table = np.int64(slots[index, 0] & np.uint64(0xFFFFFFFF)), slots[index, 1]
+        if ids_m[m] == 0 or index >= slots.shape[0]:
+            continue
+        place, table = slots[index, 0], np.int64(slots[index, 1])
+        if (place ^ ids_m[m]) >> np.uint64(32) != 0 or table >= column_t2.shape[0]:
+            continue
+        if column_t2[table, 0] == 0:
+            continue
+        row = np.int64(place & np.uint64(0xFFFFFFFF))
         stored_b = carray(pointer_to(column_t2[table, 0] + row * stride), np.int64(1), np.uint8)
         for b in range(stride):
             bytes_mb[m, b] = stored_b[b]
@@ -253,8 +270,7 @@ class VectorColumns:
         self.scale: Field = made["scale"]
         self.size = self.vector.dtype.itemsize
         self.dimensions = self.vector.width
-        self._state = 0, 0, 0
-        self._column_t2: Addresses = np.empty((0, 2), np.int64)
+        self._held: tuple[tuple[int, int, int], Addresses] = (0, 0, 0), np.empty((0, 2), np.int64)
 
     def check(self, asked: Queries) -> None:
         """Raise QueryError for queries of other dimensions."""
@@ -273,6 +289,8 @@ class VectorColumns:
     def nearest(self, world: World, asked: Queries, k: int, most: int = 2**32) -> Best:
         """The k nearest of all, or of the first `most` rows of each table. O(q n d)."""
         cosine_qk, id_qk = np.empty((len(asked), k)), np.empty((len(asked), k), np.uint64)
+        if not k:
+            return Best(id_qk, cosine_qk, 0)
         found_q, compared = np.zeros(len(asked), np.int64), 0
         for table in self._in(world):
             vectors = table.archetype.place[self.vector]
@@ -286,7 +304,8 @@ class VectorColumns:
         return Best(id_qk, cosine_qk, compared)
 
     def nearest_of(self, world: World, asked: Queries, ids: Ids, k: int) -> Best:
-        """The k nearest of some living entities that have a vector, the same for each query."""
+        """The k nearest of some ids, the same for each query. Those that do not live, or have no
+        vector, are passed over."""
         none = np.empty((len(asked), 0), np.int64)
         return self.nearest_of_each(world, asked, none, ids[:0], ids, k)
 
@@ -299,6 +318,8 @@ class VectorColumns:
         not count. ids: (m,) u8. None is in both. O(q m d).
         """
         cosine_qk, id_qk = np.empty((len(asked), k)), np.empty((len(asked), k), np.uint64)
+        if not k:
+            return Best(id_qk, cosine_qk, 0)
         best_of_each(
             world.store.entities.slots, self._addresses(world), entity_of, labels, ids, self.size,
             asked.unit_qd, asked.whole_qd, asked.step_q, cosine_qk, id_qk,
@@ -306,7 +327,8 @@ class VectorColumns:
         return Best(id_qk, cosine_qk, labels.shape[1] + ids.size)
 
     def read(self, world: World, ids: Ids) -> tuple[Array, Array]:
-        """(stored (m, d), scale (m,) f4) of living entities that have a vector: copies."""
+        """(stored (m, d), scale (m,) f4) of some ids: copies; zeros for those that do not live, or
+        have no vector."""
         stored = np.empty((ids.size, self.dimensions), self.vector.dtype)
         scale = np.empty(ids.size, np.float32)
         slots, columns = world.store.entities.slots, self._addresses(world)
@@ -320,11 +342,12 @@ class VectorColumns:
         """(tables, 2) i8: where the columns of vectors and of scales begin; 0 in other tables."""
         tables = self._in(world)
         state = id(world), world.query(self.component).filter.version, len(world.store.tables)
-        if state != self._state:
-            self._column_t2 = np.zeros((len(world.store.tables), 2), np.int64)
+        held, column_t2 = self._held
+        if state != held:
+            column_t2 = np.zeros((len(world.store.tables), 2), np.int64)
             for table in tables:
                 place = table.archetype.place
                 both = table.raw[[place[self.vector], place[self.scale]], ADDRESS]
-                self._column_t2[table.number] = both
-            self._state = state
-        return self._column_t2
+                column_t2[table.number] = both
+            self._held = state, column_t2  # both at once: others may be reading
+        return column_t2

@@ -6,7 +6,8 @@ nearest, and in the order of the rounded vectors; who wants better asks for more
 compares those anew.
 
 Everything here is of labels and arrays and knows no world. One thread may change it while nobody
-else searches; any number may search.
+searches. Any number may search at once: those that a `VectorIndex` shares a batch out to do, while
+its searches wait for one another.
 Invariants: training and adding are functions of their arguments on one thread (`one_thread`).
 Cost of 1M x 256: k-means of 4,096 lists 16 s, finding the list of each 15 s, adding 1 s; removing
 any number 9 ms; a query that looks into 24 lists 0.5 ms. Memory: d + 8 bytes a vector, and slack.

@@ -222,6 +222,11 @@ class Labels:
         self.n_main = count(self.main)
         self._recount()
 
+    def withdraw(self, labels: Labeled) -> None:
+        """Labels that were promised are held no more."""
+        clear_bits(self.next, labels)
+        self._start = 0
+
     def break_promises(self) -> None:
         """Nothing is being built any more."""
         self.next[:] = 0

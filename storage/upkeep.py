@@ -28,7 +28,7 @@ from populace.ecs.errors import StructuralChangeError
 
 from .dots import Array, Vectors, decode, queries
 from .inverted import MOST_LISTS, SAMPLE_EACH, Inverted, Marks, marks_of, one_thread, trained
-from .labels import Labeled, among, clear_bits, members
+from .labels import Labeled, among, members
 from .tuning import Truth, choose_probes, seconds_a_search
 
 if TYPE_CHECKING:
@@ -107,20 +107,25 @@ class Upkeep:
         if not self.index.options.background or self.due() is None:
             return
         with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._work, name="populace-vectors", daemon=True
-                )
-                _at_work.add(self)
-                self._thread.start()
+            if self._thread is not None:
+                return
+            thread = threading.Thread(target=self._work, name="populace-vectors", daemon=True)
+            try:
+                thread.start()  # it waits for `_starting`
+            except RuntimeError as error:  # there are as many threads as there may be
+                self.failure = bare(error)
+                return
+            self._thread = thread
+            _at_work.add(self)
 
     def run_due(self) -> None:
         """Do what is due on this thread, all of it."""
-        with one_thread():
-            job = self.due()
-            while job is not None:
-                self._run(job)
-                job = self.due()
+        try:
+            with one_thread():
+                while (job := self.due()) is not None:
+                    self._run(job)
+        except Exception as error:  # FAISS cannot be loaded
+            self._fail(error)
 
     def again(self) -> None:
         """Forget a failure, and build anew."""
@@ -160,33 +165,45 @@ class Upkeep:
 
     def _work(self) -> None:
         """The thread."""
-        with one_thread():
-            while True:
-                with self._starting:
-                    job = self.due()
-                    if job is None:
-                        self._thread = None
-                        _at_work.discard(self)
-                        return
-                self._run(job)
+        try:
+            with one_thread():
+                while (job := self._next()) is not None:
+                    self._run(job)
+        except Exception as error:  # FAISS cannot be loaded
+            self._fail(error)
+            self._next()
+
+    def _next(self) -> Job | None:
+        """What the thread is to do; where that is nothing, it is no more."""
+        with self._starting:
+            job = self.due()
+            if job is None:
+                self._thread = None
+                _at_work.discard(self)
+            return job
 
     def _run(self, job: Job) -> None:
         try:
             job()
         except Stopped:
             self.stopped = True
-        except Exception as error:  # the world goes on, exactly; the next search says so
-            self.failure = error
-        else:
-            return
-        world = self.index.world
-        if world is not None:
-            with world.store.moment:
-                if self.failure is not None:
-                    self.index.main = None
-                    self.index.labels.empty()
-                else:
+            world = self.index.world
+            if world is not None:
+                with world.store.moment:
                     self.index.labels.break_promises()
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """The world goes on, searched exactly; the next search says so."""
+        world = self.index.world
+        if world is None:
+            self.stopped = True
+            return
+        with world.store.moment:
+            self.failure = bare(error)
+            self.index.main = None
+            self.index.labels.empty()
 
     def _progress(self) -> None:
         """Let others have their turn. Raises Stopped."""
@@ -211,17 +228,20 @@ class Upkeep:
 
     def _build(self) -> None:
         """Train an inverted file, put everything in, and search it if that is worth it."""
-        self._forced = False
+        forced, self._forced = self._forced, False
         chosen, labels = self.index.options, self.index.labels
         with self._world().store.moment:
             everything = members(labels.live)
         n_lists = chosen.lists or list_count(everything.size)
         if everything.size < n_lists:
-            self._refused_at = everything.size
+            self._refuse()
             return
         some = spread(everything, min(everything.size, SAMPLE_EACH * n_lists))
-        sample = [units for _, units, *_ in self._read_all(some)]
-        new = trained(np.concatenate(sample), n_lists, chosen.seed, self._progress)
+        sample = np.concatenate([units for _, units, *_ in self._read_all(some)])
+        if len(sample) < n_lists:  # the others have died since: see what is due now
+            self._forced = forced
+            return
+        new = trained(sample, n_lists, chosen.seed, self._progress)
         del sample
         truth = self._truth(everything)
         total = 0.0
@@ -240,9 +260,14 @@ class Upkeep:
                 self.index.main = new
                 labels.replace()
             else:
-                self.index.main, self._refused_at = None, labels.n_live
-                labels.empty()
+                self._refuse()
             self._tuned_at, self._drift = new.changes, (0.0, 0)
+
+    def _refuse(self) -> None:
+        """An inverted file is no gain, until there are many more vectors."""
+        with self._world().store.moment:
+            self.index.main, self._refused_at = None, self.index.labels.n_live
+            self.index.labels.empty()
 
     def _restore(self) -> None:
         """Put everything in the lists that a file names, where it still has the same vector."""
@@ -259,7 +284,8 @@ class Upkeep:
                 at = places[np.searchsorted(found[places], held)] if held.size else places[:0]
                 same = stored_marks == kept.marks[at]
                 same &= labels.entity_of[held] == kept.ids[at]
-                clear_bits(labels.next, held[~same])
+                with self._world().store.moment:
+                    labels.withdraw(held[~same])
                 lists = kept.lists[at][same].astype(np.int64)
                 new.add(np.ascontiguousarray(units[same]), held[same], lists, stored_marks[same])
         with self._world().store.moment:
@@ -388,6 +414,15 @@ class Upkeep:
                 seen = columns.nearest(world, asked, 10, TIMED_ROWS).compared
                 taken.append((time.perf_counter() - begin) / max(1, seen))
         return float(np.median(taken)) * self.index.labels.n_live
+
+
+def bare(error: Exception) -> Exception:
+    """An error without the frames that it came through: they hold the world."""
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__ = None
+        each = each.__cause__ or each.__context__
+    return error
 
 
 def list_count(n: int) -> int:

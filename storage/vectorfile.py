@@ -27,6 +27,7 @@ import numpy.typing as npt
 from populace.ecs.entities import Ids
 from populace.ecs.errors import KeyMismatchError, SnapshotError, StorageError
 
+from .classes import path_of
 from .columns import decode_blob, encode_blob
 from .dots import Vectors
 from .files import Files
@@ -41,6 +42,7 @@ FOLDER = "index"
 FORMAT = "populace vectors"
 VERSION = 1
 MOST_BYTES = 2**36
+OURS = "populace.components.embedding"
 CHANGED = 0.1
 """A file is written anew when so many of its entries, as a share, have changed."""
 
@@ -78,8 +80,12 @@ class Kept:
 
 
 def file_of(component: type) -> str:
-    """The name of the file of a component's index."""
-    return f"{FOLDER}/{component.__name__}.vectors"
+    """The name of the file of a component's index; `Mine-0123abcd` for one that is not ours, since
+    classes of several modules may have one name."""
+    name, path = component.__name__, path_of(component)
+    if path != f"{OURS}:{name}":
+        name += f"-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+    return f"{FOLDER}/{name}.vectors"
 
 
 def collected(index: VectorIndex, location: str = "") -> Kept | None:
@@ -122,7 +128,7 @@ def write_kept(files: Files, index: VectorIndex, kept: Kept, key: Key | None) ->
     header = {
         "format": FORMAT,
         "version": VERSION,
-        "component": index.component.__name__,
+        "component": path_of(index.component),
         "dimensions": index.columns.dimensions,
         "dtype": index.columns.vector.dtype.name,
         "lists": len(kept.centroids),
@@ -168,7 +174,7 @@ def parsed(data: bytes, where: str, index: VectorIndex) -> Kept:
     wanted = {
         "format": FORMAT,
         "version": VERSION,
-        "component": index.component.__name__,
+        "component": path_of(index.component),
         "dimensions": index.columns.dimensions,
         "dtype": index.columns.vector.dtype.name,
         "sha256": hashlib.sha256(body).hexdigest(),

@@ -44,6 +44,7 @@ from populace.ecs.errors import (
     SettingError,
 )
 from populace.storage.dots import Vectors, decode, encode
+from populace.storage.indexed import refuse_worker
 
 from .embedders import Embedder, EmbedderWarning, check_embedder, embedder_from, vectors_of
 from .lexicon import lexicon
@@ -318,6 +319,7 @@ def embed(world: World, ids: Any = None, *, replace: bool = False) -> int:
             "this world has no embedder attached; attach_embedder(world) gives it one"
         )
     component = held.law.component
+    refuse_worker(world, "embed")
     with world.store.moment:
         asked, codes = _wanting(world, component, ids, replace)
     if not asked.size:

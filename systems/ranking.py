@@ -233,6 +233,26 @@ def cosines_of(
             n += 1
 
 
+@njit(nogil=True, error_model="numpy")
+def score_words(
+    text_n: Any, start_c: Any, end_c: Any, length_c: Any, words_w: Any, word_k: Any, term_k: Any,
+    term_v: Any, tf_m: Any, idf_t: Any, out_n: Any,
+) -> None:  # fmt: skip
+    """out_n <- the word score of each text to a query of words word_k that mean terms term_k.
+
+    term_v: i2 by word, all 0, and so afterwards. tf_m, idf_t: scratch. O(words).
+    """
+    n, n_terms = text_n.size, idf_t.size
+    for k in range(word_k.size):
+        term_v[word_k[k]] = term_k[k] + 1
+    bm25_scores(
+        text_n, start_c, end_c, length_c, words_w, term_v, K1, B,
+        tf_m[: n * n_terms].reshape(n, n_terms), idf_t, out_n,
+    )  # fmt: skip
+    for k in range(word_k.size):
+        term_v[word_k[k]] = 0
+
+
 @jit
 def rank_agents(
     offsets_a: Any,
@@ -310,14 +330,11 @@ def rank_agents(
         if n_terms:
             for i in range(n):
                 text_n[i] = text_m[place_n[i]]
-            for m in range(offset_q[q], offset_q[q + 1]):
-                term_v[word_m[m]] = term_m[m] + 1
-            bm25_scores(
-                text_n[:n], start_c, end_c, length_c, words_w, term_v, K1, B,
-                tf_m[: n * n_terms].reshape(n, n_terms), idf_t[:n_terms], word_n[:n],
+            begin, end = offset_q[q], offset_q[q + 1]
+            score_words(
+                text_n[:n], start_c, end_c, length_c, words_w, word_m[begin:end],
+                term_m[begin:end], term_v, tf_m, idf_t[:n_terms], word_n[:n],
             )  # fmt: skip
-            for m in range(offset_q[q], offset_q[q + 1]):
-                term_v[word_m[m]] = 0
         relevance_n = cosine_n if has_vector else word_n
         if has_vector and n_terms:
             fuse(

@@ -33,6 +33,7 @@ from populace.components import Memory, MemoryKind
 from populace.ecs import NOBODY, World
 from populace.ecs.entities import as_ids
 from populace.ecs.errors import ColumnShapeError, SettingError
+from populace.storage.indexed import refuse_worker
 
 Array = npt.NDArray[Any]
 Counter = Callable[[str], int]
@@ -136,6 +137,7 @@ def _lines(world: World, found: Any, times: bool, ages: bool, kinds: bool) -> li
     """One line for each memory that says something, in their order."""
     known = hasattr(found, "ids") and hasattr(found, "text")
     ids = as_ids(found.ids if known else found)
+    refuse_worker(world, "memories_as_text")
     with world.store.moment:
         here = ids != NOBODY if known else np.ones(ids.size, np.bool_)
         texts = list(found.text) if known else world.text.decode(world.get(ids, Memory.text))

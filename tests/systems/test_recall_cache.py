@@ -1,5 +1,8 @@
 """The cache of recall: what it gives is what would be found anew, whatever has happened since."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import settings as examples
@@ -17,11 +20,13 @@ from populace.components.embedding import embedding
 from populace.ecs import NOBODY, Read, World, Write, hours, kernel, system
 from populace.storage.dots import encode
 from populace.systems import RecallScore, reinforce
+from populace.systems import recall_cache as recall_cache_module
 from populace.systems.asking import MOST_KEY_BYTES
 from populace.systems.embedders import CallableEmbedder
 from populace.systems.embedding import Embeddings, attach_embedder, embed
 from populace.systems.recall_cache import HITS, MISSES, recall_cache
 from populace.systems.recollection import recall
+from populace.systems.society_recall import who_remembers
 
 from .naive_recall import (
     AGENTS,
@@ -406,3 +411,30 @@ def test_it_goes_with_its_world():
     world = World()
     assert recall_cache(world) is recall_cache(world)
     assert recall_cache(World()) is not recall_cache(world)
+
+
+# -- what is kept dies with its world, and stays small ---------------------------------------------
+
+
+def test_a_world_that_was_asked_dies():
+    """Neither caches nor tables nor answers keep it alive."""
+    world, people, _ = some(dtype="i1")
+    recall(world, people, "tea")
+    who_remembers(world, "tea")
+    gone = weakref.ref(world)
+    del world
+    gc.collect()
+    assert gone() is None
+
+
+def test_large_answers_and_many_filters_are_not_kept(monkeypatch):
+    """A cache is of many small answers, and of the candidates of a few filters."""
+    monkeypatch.setattr(recall_cache_module, "MOST_MEMORIES", 3)
+    world, people, _ = some()
+    for _ in range(2):
+        recall(world, people[:1], "tea", k=4)
+        recall(world, people[:1], "tea", k=3)
+    assert looks(world) == (1, 3)
+    for since in range(20):
+        who_remembers(world, "tea", k=2, since=since)
+    assert len(recall_cache(world)._rows) == recall_cache_module.MOST_ROWS

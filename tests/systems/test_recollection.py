@@ -16,7 +16,7 @@ from populace.components import (
     Stream,
     Trace,
 )
-from populace.ecs import NOBODY, World, hours
+from populace.ecs import NOBODY, Read, World, hours, system
 from populace.ecs.errors import (
     ColumnShapeError,
     ColumnTypeError,
@@ -26,6 +26,7 @@ from populace.ecs.errors import (
     PopulaceError,
     QueryError,
     ResourceError,
+    StructuralChangeError,
     UnknownComponentError,
 )
 from populace.storage.archive import Archive
@@ -35,6 +36,7 @@ from populace.systems import ranking as ranking_module
 from populace.systems.archive import archive_memories, attach_archive
 from populace.systems.recollection import recall
 from populace.systems.scoring import SMALLVILLE
+from populace.systems.society_recall import who_remembers
 
 from ..storage.crashing import quick
 from .naive_recall import (
@@ -397,3 +399,47 @@ def test_a_world_without_an_archive(tmp_path):
     assert recall(other, people, kinds=MemoryKind.CHAT).text == ["tea"]
     with pytest.raises(ResourceError, match="attach_archive"):
         recall(other, people, archived=True)
+
+
+def test_many_are_wanted_of_few():
+    """No room is taken for what is not there."""
+    world, people, _ = world_of(numbered([Told(text=text) for text in SAID]), "i1")
+    found = recall(world, people[:1], "tea", 10**12, diversity=0.4)
+    assert len(found) == len(SAID)
+    assert len(who_remembers(world, "tea", 10**12, diversity=0.4)) == len(SAID)
+
+
+def test_an_agent_without_a_number():
+    """Recalls as any other; its number is told as -1."""
+    world = World()
+    nameless = world.spawn(2)
+    world.spawn(2, Memory(owner=nameless, sequence=[4, 4], created=0, text=["rain", "tea"]),
+                Trace(importance=0.5, stability=3600, accessed=0))  # fmt: skip
+    found = recall(world, nameless, "tea")
+    assert (found.text, found.keys.tolist()) == (["rain", "tea"], [[-1, 4], [-1, 4]])
+    assert who_remembers(world, "tea").text[0] == "tea"
+
+
+def test_a_system_that_others_run_beside_cannot_ask():
+    """It would wait for the step that waits for it; one that takes the world runs alone."""
+    world, people, _ = world_of(numbered([Told()]))
+    world.threads, world.parallel_rows = 2, 0
+    told = []
+
+    def asking(name):
+        @system(name=name)
+        def ask(persona: Read[Persona]):
+            for one in (recall, who_remembers):
+                with pytest.raises(StructuralChangeError, match="world: World"):
+                    one(world, *([people] if one is recall else []), "tea")
+            told.append(name)
+
+        return ask
+
+    @system
+    def alone(world: World):
+        told.append(len(recall(world, people, "tea")))
+
+    world.add_systems(asking("one"), asking("other"), alone)
+    world.step(1)
+    assert sorted(map(str, told)) == ["1", "one", "other"]
