@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from populace import World, attach_embedder, days, recall, who_remembers
+from populace import World, attach_embedder, days, embed, recall, who_remembers
 from populace.components import Memory, Persona, Stream, Trace
 from populace.components.embedding import Embedding
 from populace.ecs import TextPool
@@ -20,7 +20,7 @@ from populace.systems.embedders import HashedEmbedder, StaticEmbedder
 from populace.systems.lexicon import Lexicon, lexicon
 from populace.systems.recall_cache import recall_cache
 
-from .harness import Contest, Run, case, us, us_each
+from .harness import Contest, Run, both, case, p99_us, us, us_each
 
 MEMORIES = 1_000  # of each agent
 NOW = days(20_000)
@@ -50,8 +50,9 @@ def said(n: int) -> list[str]:
 
 
 @lru_cache(1)
-def minds(n_agents: int) -> World:
-    """So many agents, each with 1,000 memories that lie together; embedded in i1, by chance."""
+def minds(n_agents: int, embedded: bool = False) -> World:
+    """So many agents, each with 1,000 memories that lie together, with vectors in i1: of their
+    texts, or drawn by chance where only how many there are matters."""
     world = World(seed=1, threads=THREADS)
     world.clock.now = NOW
     attach_embedder(world, "hashed", embedding=False)
@@ -63,6 +64,7 @@ def minds(n_agents: int) -> World:
         n = some.size * MEMORIES
         which = draw.integers(0, len(stored), n)
         created = NOW - draw.integers(0, days(29), n)
+        by_chance = () if embedded else (Embedding(vector=stored[which], scale=scale[which]),)
         world.spawn(
             n,
             Memory(
@@ -72,9 +74,10 @@ def minds(n_agents: int) -> World:
                 text=said(n),
             ),
             Trace(importance=draw.random(n, np.float32), stability=1e6, accessed=created),
-            Embedding(vector=stored[which], scale=scale[which]),
+            *by_chance,
         )
-    lexicon(world.text, np.arange(len(world.text)))  # as `embed` does
+    embed(world)
+    lexicon(world.text, np.arange(len(world.text)))
     recall_cache(world).entries = 0
     return world
 
@@ -185,34 +188,54 @@ def recall_again(n: int) -> Contest:
 
 
 @case(
-    "text", "words", "text, rare filter", sizes=(100_000, 1_000_000), bytes_each=4_000,
-    target={"text": us(10_000)},
+    "vector", "text", "words", "text, rare filter", sizes=(100_000, 1_000_000), unit="memory",
+    bytes_each=4_000, target={"vector": both(us(1_000), p99_us(2_000))},
 )  # fmt: skip
 def recall_society(n: int) -> Contest:
-    """Who of all remembers: by a text in words and meaning, by its words alone, and among the
-    oldest in a thousand; another question each time. Bound: the vector index alone."""
-    world = minds(n // MEMORIES)
+    """Who of all remembers: by a vector, by a text in words and meaning, by its words alone, and
+    among the oldest in a thousand; another question each time. Bound: the vector index alone."""
+    world = minds(n // MEMORIES, embedded=True)
     index = vector_index(world, Embedding, background=False)
     index.wait()
     recall_cache(world).entries = 100
-    question = queries(HashedEmbedder()([QUESTION]))
-    when = NOW - days(29) + days(29) // 1_000
+    hashed = HashedEmbedder()
+    vectors = cycle(hashed([f"{QUESTION} on day {day}" for day in range(5_000)]))
     asked = map("{} on day {}".format, repeat(QUESTION), count())
+    when = NOW - days(29) + days(29) // 1_000
 
     def verify() -> None:
-        found = who_remembers(world, next(asked))
-        assert len(found) == 10
-        assert (np.diff(found.scores.relevance) <= 0).all()
+        for query in (next(asked), next(vectors)):
+            found = who_remembers(world, query)
+            assert len(found) == 10
+            assert (np.diff(found.scores.relevance) <= 0).all()
 
     return Contest(
         {
+            "vector": Run(lambda: who_remembers(world, next(vectors))),
             "text": Run(lambda: who_remembers(world, next(asked))),
             "words": Run(lambda: who_remembers(world, next(asked), mode="words")),
             "text, rare filter": Run(lambda: who_remembers(world, next(asked), until=when)),
         },
-        Run(lambda: index.nearest(question, 10)),
+        Run(lambda: index.nearest(next(vectors), 10)),
         verify,
+        rows=1,
     )
+
+
+@case("text", sizes=(100_000, 1_000_000), unit="memory", bytes_each=4_000)
+def recall_society_changed(n: int) -> Contest:
+    """The first question after something has changed: what is kept of the candidates is looked up
+    anew. Bound: the next question."""
+    world = minds(n // MEMORIES, embedded=True)
+    vector_index(world, Embedding, background=False).wait()
+    recall_cache(world).entries = 100
+    asked = map("{} on day {}".format, repeat(QUESTION), count())
+
+    def change() -> None:
+        world.clock.now += 1
+
+    ask = Run(lambda: who_remembers(world, next(asked)))
+    return Contest({"text": Run(ask.call, change)}, ask, rows=1)
 
 
 @case("static", "hashed", sizes=(10_000, 100_000), unit="text", bytes_each=10_000)

@@ -16,7 +16,7 @@ from populace.storage.dots import Queries, encode, queries
 from populace.storage.inverted import one_thread
 from populace.storage.vectors import VectorIndex, vector_index
 
-from .harness import Contest, Run, case, ratio, us
+from .harness import Contest, Run, both, case, p99_us, ratio, us
 
 DIMENSIONS = 256
 CENTRES = 20_000
@@ -80,7 +80,10 @@ def recall_of(world: World, index: VectorIndex, asked: list[Queries]) -> float:
     return found / (10 * len(asked))
 
 
-@case("nearest", target=ratio(1.2, from_size=1_000_000), sizes=SIZES, bytes_each=2_000)
+@case(
+    "nearest", sizes=SIZES, bytes_each=2_000,
+    target=both(ratio(1.2, from_size=1_000_000), p99_us(2_000)),
+)  # fmt: skip
 def nearest_of_all(n: int) -> Contest:
     """The ten nearest of n memories x 256, with exact cosines; bound: FAISS's search of the same
     index, as many lists, ten approximate ones."""

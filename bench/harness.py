@@ -67,7 +67,8 @@ class Contest:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was measured of one subject: quartiles (low, median, high), and the rounds behind."""
+    """What was measured of one subject: quartiles (low, median, high), what one round in a hundred
+    took at least, and the rounds behind."""
 
     size: int
     rows: int
@@ -75,6 +76,7 @@ class Figures:
     subject_ns: tuple[float, float, float]
     bound_ns: tuple[float, float, float]
     ratio: tuple[float, float, float]
+    p99_ns: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,18 @@ def us_beyond(limit: float) -> Target:
         return f.subject_ns[1] - f.bound_ns[1] <= limit * 1e3 * f.rows
 
     return Target(f"<= +{limit:g} µs each", met)
+
+
+def p99_us(limit: float) -> Target:
+    """At most so many µs in 99 rounds of 100."""
+    return Target(f"p99 <= {limit:g} µs", lambda f: f.p99_ns <= limit * 1e3)
+
+
+def both(first: Target, second: Target) -> Target:
+    """One and the other."""
+    text = f"{first.text}, {second.text}"
+    lowest = max(first.from_size, second.from_size)
+    return Target(text, lambda f: first.met(f) and second.met(f), lowest)
 
 
 def either(first: Target, second: Target) -> Target:
@@ -250,6 +264,7 @@ def measure(
             subject_ns=quartiles(np.array(taken[name])),
             bound_ns=quartiles(bound),
             ratio=quartiles(np.array(taken[name]) / bound),
+            p99_ns=float(np.percentile(taken[name], 99)),
         )
         for name in contest.subjects
     }
@@ -309,7 +324,7 @@ def record(case: Case, subject: str, f: Figures) -> dict[str, Any]:
         "unit": case.unit,
         "rows": f.rows,
         "rounds": f.rounds,
-        "subject_ms": spread(f.subject_ns),
+        "subject_ms": {**spread(f.subject_ns), "p99": f.p99_ns / 1e6},
         "bound_ms": spread(f.bound_ns),
         "ratio": dict(zip(("q1", "median", "q3"), f.ratio, strict=True)),
         "ns_per_row": f.subject_ns[1] / f.rows,

@@ -159,21 +159,19 @@ def best_of_ids(
     block = min(BLOCK, ids_m.size)
     address_b, out_b = np.empty(block, np.int64), np.empty(block)
     scale_b, id_b = np.empty(block, np.float32), np.empty(block, np.uint64)
-    begin = 0
+    n_slots, n_tables, begin = slots.shape[0], column_t2.shape[0], 0
     while begin < ids_m.size:
         k = 0
         while begin < ids_m.size and k < BLOCK:
             entity = ids_m[begin]
             begin += 1
-            index = np.int64(entity & np.uint64(0xFFFFFFFF))
-            if entity == 0 or index >= slots.shape[0]:
+            index, table = np.int64(entity & np.uint64(0xFFFFFFFF)), n_tables
+            known = entity != 0 and index < n_slots
+            if known and (slots[index, 0] ^ entity) >> np.uint64(32) == 0:
+                table = np.int64(slots[index, 1])
+            if table >= n_tables or column_t2[table, 0] == 0:
                 continue
-            place, table = slots[index, 0], np.int64(slots[index, 1])
-            if (place ^ entity) >> np.uint64(32) != 0 or table >= column_t2.shape[0]:
-                continue
-            if column_t2[table, 0] == 0:
-                continue
-            row = np.int64(place & np.uint64(0xFFFFFFFF))
+            row = np.int64(slots[index, 0] & np.uint64(0xFFFFFFFF))
             address_b[k] = column_t2[table, 0] + row * stride
             scale_b[k] = carray(pointer_to(column_t2[table, 1]), np.int64(1), np.float32)[row]
             id_b[k] = entity
@@ -219,19 +217,17 @@ def copied(slots: Any, column_t2: Any, ids_m: Any, size: Any, bytes_mb: Any, sca
 
     bytes_mb: (m, bytes of a vector) u1. Other parameters as of `best_of_ids`.
     """
-    stride = bytes_mb.shape[1]
-    bytes_mb[:] = 0
-    scale_m[:] = 0
+    n_slots, n_tables, stride = slots.shape[0], column_t2.shape[0], bytes_mb.shape[1]
     for m in range(ids_m.size):
-        index = np.int64(ids_m[m] & np.uint64(0xFFFFFFFF))
-        if ids_m[m] == 0 or index >= slots.shape[0]:
+        index, table = np.int64(ids_m[m] & np.uint64(0xFFFFFFFF)), n_tables
+        known = ids_m[m] != 0 and index < n_slots
+        if known and (slots[index, 0] ^ ids_m[m]) >> np.uint64(32) == 0:
+            table = np.int64(slots[index, 1])
+        if table >= n_tables or column_t2[table, 0] == 0:
+            bytes_mb[m] = 0
+            scale_m[m] = 0
             continue
-        place, table = slots[index, 0], np.int64(slots[index, 1])
-        if (place ^ ids_m[m]) >> np.uint64(32) != 0 or table >= column_t2.shape[0]:
-            continue
-        if column_t2[table, 0] == 0:
-            continue
-        row = np.int64(place & np.uint64(0xFFFFFFFF))
+        row = np.int64(slots[index, 0] & np.uint64(0xFFFFFFFF))
         stored_b = carray(pointer_to(column_t2[table, 0] + row * stride), np.int64(1), np.uint8)
         for b in range(stride):
             bytes_mb[m, b] = stored_b[b]

@@ -10,10 +10,10 @@ inverted file is built, filled up and cleared of the dead in the background (`up
 is there, and whenever it cannot do, searches are exact, and only slower.
 
 Invariants: what is found is alive and has the component, whatever the index holds. Asked for k,
-as many are found as qualify, up to k. Whoever searches holds the world's moment, so one search
-waits for another, and a system that runs beside others cannot search. An exact search gives the same on every machine. When a
-search turns from exact to approximate depends on how quick the background is, and so can the last
-few of a hundred results; `background=False` makes it depend on what happened alone.
+as many are found as qualify, up to k. Who searches holds the world's moment: one search waits for
+another, and a system that runs beside others cannot search. An exact search gives the same on every
+machine. When a search turns from exact to approximate depends on how quick the background is, and
+so can the last few of a hundred results; `background=False` makes it depend on what happened alone.
 Cost at 1M x 256 in i1: see `bench/cases_vectors.py`. Gaining or losing an embedding: 5 ns each.
 """
 
@@ -221,8 +221,8 @@ class VectorIndex:
         others. Cost: see the module.
         """
         asked = self._asked(query, one=True)
-        with self._still() as world:
-            best, stages = self._best(world, asked, _whole(k, "k"), allowed, probes)
+        with self._still() as (world, level):
+            best, stages = self._best(world, level, asked, _whole(k, "k"), allowed, probes)
         n = int(np.count_nonzero(best.ids[0]))
         return Nearest(best.ids[0, :n], best.cosines[0, :n], stages)
 
@@ -231,8 +231,8 @@ class VectorIndex:
     ) -> Nearest:
         """The same for many queries, (q, d), together; on as many threads as FAISS has."""
         asked = self._asked(query_vectors, one=False)
-        with self._still() as world:
-            best, stages = self._best(world, asked, _whole(k, "k"), allowed, probes)
+        with self._still() as (world, level):
+            best, stages = self._best(world, level, asked, _whole(k, "k"), allowed, probes)
         return Nearest(best.ids, best.cosines, stages)
 
     def allow(self, ids: Any) -> Allowed:
@@ -270,8 +270,9 @@ class VectorIndex:
         return asked
 
     @contextmanager
-    def _still(self) -> Iterator[World]:
-        """Nothing changes inside: neither the world nor the index."""
+    def _still(self) -> Iterator[tuple[World, bool]]:
+        """Nothing changes inside: neither the world nor the index. Gives the world, and whether its
+        labels are level with it."""
         world = self.require_world()
         refuse_worker(world, "a search by meaning")
         with world.store.moment:
@@ -284,7 +285,7 @@ class VectorIndex:
                 self.upkeep.run_due()
             if self.upkeep.failure is not None:
                 self._tell()
-            yield world
+            yield world, level
 
     def _is_level(self, world: World) -> bool:
         """Whether all that have a vector have a label. Not so in the middle of a change, nor after
@@ -292,7 +293,7 @@ class VectorIndex:
         return world.query(self.component).count() == self.labels.n_live
 
     def _put_right(self, world: World) -> None:
-        """Give labels to exactly those that have a vector. 10 ns each."""
+        """Give labels to exactly those that have a vector. O(n log n)."""
         ids = self.columns.all_ids(world)
         held = self.labels.entity_of[members(self.labels.live)]
         self.labels.take(np.setdiff1d(held, ids))
@@ -311,11 +312,11 @@ class VectorIndex:
             )
 
     def _best(
-        self, world: World, asked: Queries, k: int, allowed: Any, probes: int | None
+        self, world: World, level: bool, asked: Queries, k: int, allowed: Any, probes: int | None
     ) -> tuple[Best, Stages]:
         labels, columns = self.labels, self.columns
         some = None if allowed is None else self.allow(allowed)
-        if not self._is_level(world):
+        if not level:
             return self._best_amid(world, asked, k, some)
         if some is None:
             n = labels.n_live

@@ -70,6 +70,13 @@ class LabelMachine(RuleBasedStateMachine):
         self.labels.replace()
         self.main, self.next = self.next, set()
 
+    @rule(n=st.integers(0, 60))
+    def withdraw(self, n):
+        """Some of what was on its way does not come; such labels may be free."""
+        some = np.array(sorted(self.next)[:n], np.int64)
+        self.labels.withdraw(some)
+        self.next -= set(some.tolist())
+
     @rule()
     def break_promises(self):
         self.labels.break_promises()
@@ -115,6 +122,20 @@ def test_a_label_that_is_held_is_not_given_again():
     labels.remove_dead()
     labels.give(ids_of([6]))
     assert labels.of(ids_of([6])).tolist() == [1]
+
+
+def test_a_label_that_was_withdrawn_is_given_again():
+    """The lowest first, as ever."""
+    labels = Labels()
+    labels.give(ids_of(range(200)))
+    labels.promise(np.arange(200))
+    labels.take(ids_of([3, 150]))
+    labels.give(ids_of([300]))
+    assert labels.of(ids_of([300])).tolist() == [200]
+    labels.withdraw(np.array([3, 150]))
+    labels.give(ids_of([301, 302]))
+    assert labels.of(ids_of([301, 302])).tolist() == [3, 150]
+    labels.check()
 
 
 def test_an_older_generation_has_no_label():

@@ -3,20 +3,24 @@
 import contextlib
 import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from populace import World
+from populace import Vector, World, component, f4, i1
 from populace.components.embedding import embedding
 from populace.ecs.errors import SnapshotError, StorageError
 from populace.storage import upkeep, vectorfile
+from populace.storage import vectors as vectors_module
 from populace.storage.checkpoint import Checkpointer, CheckpointWarning
 from populace.storage.dots import encode
 from populace.storage.files import LocalFiles
+from populace.storage.indexed import indices_of
 from populace.storage.keys import Key
+from populace.storage.labels import Labels
 from populace.storage.snapshot import Snapshots, SnapshotWarning, load, save
 from populace.storage.vectorfile import (
     IndexFileWarning,
@@ -180,6 +184,80 @@ def test_a_bad_file_is_passed_over_with_a_warning(tmp_path, monkeypatch, damage,
     with pytest.warns(IndexFileWarning, match=told):
         index = vector_index(world, Meaning, **SMALL)
     assert index.nearest(vectors(1)[0], 10).stages.way == "inverted"
+
+
+def test_a_warning_that_is_an_error_leaves_no_index(tmp_path, monkeypatch):
+    """The next call makes one, whole; nothing is told twice of what happens."""
+    saved_town(tmp_path, monkeypatch)
+    (tmp_path / FILE).write_bytes(b"nothing")
+    world = load(tmp_path)
+    with pytest.raises(IndexFileWarning):
+        vector_index(world, Meaning, **SMALL)
+    assert not indices_of(world)
+    assert not any(world.store.observers.held.values())
+    with pytest.warns(IndexFileWarning):
+        index = vector_index(world, Meaning, **SMALL)
+    remember(world, vectors(10, seed=3))
+    assert index.nearest(vectors(1)[0], 2000).ids.size == 1010
+
+
+def mine(module):
+    """Somebody's component, of a name that others have too."""
+    namespace = {
+        "__module__": module,
+        "__qualname__": "Mine",
+        "__annotations__": {"vector": Vector[D, i1], "scale": f4},
+    }
+    return component(type("Mine", (), namespace))
+
+
+def test_components_of_one_name_have_files_of_their_own(tmp_path):
+    """Told apart by their modules; a file of another is not taken up."""
+    here, there = mine("here"), mine("there")
+    names = [file_of(each) for each in (here, there)]
+    assert file_of(Meaning) == "index/Embedding16i1.vectors"
+    assert all(re.fullmatch("index/Mine-[0-9a-f]{8}.vectors", name) for name in names)
+    assert len(set(names)) == 2
+    world = World()
+    stored, scale = encode(vectors(1000), "i1")
+    made = []
+    for each in (here, there):
+        world.spawn(1000, each(vector=stored, scale=scale))
+        made.append(vector_index(world, each, **SMALL))
+        made[-1].wait()
+    files = LocalFiles(tmp_path)
+    with files.lock():
+        for index in made:
+            write_kept(files, index, collected(index), None)
+    assert sorted(files.names("index")) == sorted(names)
+    assert read_kept(files, None, made[0]).ids.tolist() == world.query(here).ids().tolist()
+    data = (tmp_path / names[0]).read_bytes()
+    with pytest.raises(SnapshotError, match="component='here:Mine', and not 'there:Mine'"):
+        parsed(data, "file", made[1])
+
+
+def test_labels_are_let_go_of_under_the_moment(tmp_path, monkeypatch, untrained):
+    """What a file names wrongly is not held any more, and its label, if it is free, is given."""
+    world, ids, _ = saved_town(tmp_path, monkeypatch)
+    stored, scale = encode(vectors(500, seed=4), "i1")
+    world.remove(ids[:500], Meaning)
+    world.add(ids[:500], Meaning(vector=stored, scale=scale))
+    save_without_index(world, tmp_path)
+    again, held = load(tmp_path), []
+
+    class Watched(Labels):
+        def withdraw(self, labels):
+            held.append(again.store.moment._is_owned())
+            super().withdraw(labels)
+
+    monkeypatch.setattr(vectors_module, "Labels", Watched)
+    index = vector_index(again, Meaning, **{**SMALL, "background": True, "tail_limit": 5000})
+    index.wait()
+    assert held
+    assert all(held)
+    assert index.state().tail == 500
+    index.labels.check()
+    index.close()
 
 
 @settings(max_examples=100)

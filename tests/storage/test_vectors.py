@@ -1,5 +1,6 @@
 """Search by meaning over a world: never the dead, never the wrong, and exact where it says so."""
 
+import contextlib
 import gc
 import subprocess
 import sys
@@ -29,13 +30,15 @@ from populace.ecs.errors import (
     UnknownFieldError,
 )
 from populace.storage import upkeep
+from populace.storage import vectors as vectors_module
 from populace.storage.dots import encode, queries
-from populace.storage.exact import VectorColumns
+from populace.storage.exact import VectorColumns, best_of_rows
 from populace.storage.inverted import trained
 from populace.storage.vectors import VectorWarning, vector_index
 
 D = 16
 Meaning = embedding(D, "i1")
+COME_AND_GO = 1_000_000
 SMALL = {"flat_below": 300, "tail_limit": 60, "lists": 16, "background": False}
 
 
@@ -193,6 +196,21 @@ class VectorMachine(RuleBasedStateMachine):
             assert found.ids.tolist() == ids[:k]
         self.index.labels.check()
         self.world.check()
+
+    @rule(kind=st.sampled_from(["add", "remove", "despawn"]))
+    def fail(self, kind):
+        """Somebody's observer raises: what is to be despawned stays, what is spawned is there."""
+
+        def fails(world, ids):
+            raise ValueError("no")
+
+        observer = self.world.observe(kind, Meaning, fails)
+        with contextlib.suppress(ValueError):
+            self.spawn(20, marked=False)
+        with contextlib.suppress(ValueError):
+            self.despawn(0.3)
+        observer.cancel()
+        self.search(k=10)
 
     @rule()
     def rebuild(self):
@@ -372,27 +390,72 @@ def test_the_background_keeps_up_with_a_world_that_steps(quick):
     index.close()
 
 
-def test_systems_on_several_threads_search():
-    """A thread that works for a step cannot wait for the step's moment, and need not."""
+def two_threads():
+    """A world that runs every stage of several systems on threads of their own."""
     world = World(threads=2)
+    world.parallel_rows = 0
+    return world
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_systems_that_run_side_by_side_do_not_search(background):
+    """They cannot wait for the step's moment: an error says how, and nothing waits for ever."""
+    world = two_threads()
     remember(world, vectors(1500))
-    index = vector_index(world, Meaning, **SMALL)
-    got = {}
+    index = vector_index(world, Meaning, **{**SMALL, "background": background})
+    query = vectors(1)[0]
+    attempts = [
+        lambda: index.nearest(query, 10),
+        lambda: index.nearest_to_each(query[None], 10),
+        lambda: vector_index(world, Meaning),
+        index.close,
+        index.wait,
+    ]
+    told = []
+
+    def tried():
+        for attempt in attempts:
+            with pytest.raises(StructuralChangeError, match=r"`world: World`|between steps"):
+                attempt()
+        told.append(threading.get_ident())
 
     @system
     def one():
-        got["one"] = index.nearest(vectors(1)[0], 10).ids.tolist()
+        tried()
 
     @system
     def other():
-        got["other"] = index.nearest(vectors(1)[0], 10).ids.tolist()
+        tried()
 
     world.add_systems(one, other)
-    worker = threading.Thread(target=world.step, args=(1,))
+    worker = threading.Thread(target=world.step, args=(1,), daemon=True)
     worker.start()
     worker.join(60)
     assert not worker.is_alive()
-    assert got["one"] == got["other"]
+    assert len(told) == 2
+    assert worker.ident not in told
+    assert index.nearest(query, 10).ids.size == 10
+    index.close()
+
+
+def test_systems_that_have_the_whole_world_search():
+    """Each runs alone, and finds what is found between steps."""
+    world = two_threads()
+    remember(world, vectors(1500))
+    index = vector_index(world, Meaning, **SMALL)
+    got = []
+
+    @system
+    def one(world: World):
+        got.append(index.nearest(vectors(1)[0], 10).ids.tolist())
+
+    @system
+    def other(world: World):
+        got.append(vector_index(world, Meaning).nearest(vectors(1)[0], 10).ids.tolist())
+
+    world.add_systems(one, other)
+    world.step(1)
+    assert got == [index.nearest(vectors(1)[0], 10).ids.tolist()] * 2
 
 
 def test_a_step_cannot_wait_for_the_background():
@@ -454,6 +517,292 @@ def test_a_fault_while_folding_loses_nothing(monkeypatch):
         found = index.nearest(query, 10)
     assert_exact(world, found, query, 10)
     index.labels.check()
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_no_faiss_is_a_fault_like_any_other(monkeypatch, background):
+    """Nobody waits for ever; searches are exact."""
+
+    def fails():
+        raise ImportError("no faiss here")
+
+    monkeypatch.setattr(upkeep, "one_thread", fails)
+    world = World()
+    remember(world, vectors(1000))
+    index = vector_index(world, Meaning, **{**SMALL, "background": background})
+    waiting = threading.Thread(target=index.upkeep.wait, daemon=True)
+    waiting.start()
+    waiting.join(30)
+    assert not waiting.is_alive()
+    query = vectors(1, seed=8)[0]
+    with pytest.warns(VectorWarning, match="no faiss here"):
+        found = index.nearest(query, 10)
+    assert_exact(world, found, query, 10)
+    assert not index.state().busy
+    index.close()
+
+
+def test_no_more_threads_is_a_fault_like_any_other(monkeypatch):
+    """Whoever remembers something does not hear of it."""
+
+    def fails(self):
+        raise RuntimeError("can't start new thread")
+
+    world = World()
+    index = vector_index(world, Meaning, **{**SMALL, "background": True})
+    monkeypatch.setattr(threading.Thread, "start", fails)
+    remember(world, vectors(1000))
+    index.wait()
+    with pytest.warns(VectorWarning, match="can't start"):
+        assert index.nearest(vectors(1)[0], 10).ids.size == 10
+
+
+def test_a_fault_keeps_no_world_alive():
+    """Nor the errors that led to it."""
+    world = World()
+    remember(world, vectors(1000))
+    index = vector_index(world, Meaning, **{**SMALL, "background": True, "flat_below": 2000})
+    read = index.columns.read
+
+    def fails(world, ids):
+        try:
+            read(world, None)
+        except AttributeError as error:
+            raise MemoryError("no more") from error
+
+    index.columns.read = fails
+    remember(world, vectors(1500))
+    index.wait()
+    assert index.state().failure == "MemoryError: no more"
+    gone = weakref.ref(world)
+    del world
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("left", [0, 1, 10, 100])
+def test_most_may_die_while_an_index_is_built(monkeypatch, left):
+    """At any point of it; then there is none, and nobody is at fault."""
+    for moment in ("_read_all", "_truth", "_choose"):
+        world = World()
+        ids = remember(world, vectors(1000))
+        index = vector_index(world, Meaning, **SMALL)
+        real = getattr(index.upkeep, moment)
+
+        def dying(*arguments, world=world, ids=ids, real=real, **named):
+            if world.query(Meaning).count() == 1000:
+                world.despawn(ids[left:])
+            return real(*arguments, **named)
+
+        monkeypatch.setattr(index.upkeep, moment, dying)
+        query = vectors(1, seed=8)[0]
+        found = index.nearest(query, 20)
+        assert index.state().failure == ""
+        assert index.state().lists == 0
+        assert_exact(world, found, query, 20)
+        index.labels.check()
+
+
+def test_fewer_than_it_has_lists_end_an_index():
+    """Also if it is to be trained anew for another reason."""
+    world = World()
+    ids = remember(world, vectors(1000))
+    index = vector_index(world, Meaning, **{**SMALL, "flat_below": 20, "lists": 200})
+    index.wait()
+    assert index.state().lists == 200
+    world.despawn(ids[100:])
+    index.rebuild()
+    index.wait()
+    assert index.state().lists == 0
+    assert index.nearest(vectors(1)[0], 10).stages.way == "flat"
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("kind", ["add", "remove", "despawn"])
+def test_an_observer_that_raises_leaves_the_index_right(kind, after):
+    """Whether it is told before the index or after it; also in the step that follows."""
+    world = World()
+    kept = remember(world, vectors(400))
+
+    def fails(world, ids):
+        raise ValueError("no")
+
+    index = vector_index(world, Meaning, **SMALL) if after else None
+    observer = world.observe(kind, Meaning, fails)
+    index = index or vector_index(world, Meaning, **SMALL)
+    change = {
+        "add": lambda: remember(world, vectors(30, seed=1)),
+        "remove": lambda: world.remove(kept[:50], Meaning),
+        "despawn": lambda: world.despawn(kept[:50]),
+    }[kind]
+    with pytest.raises(ValueError, match="no"):
+        change()
+    observer.cancel()
+    query = vectors(1, seed=1)[0]
+    n = world.query(Meaning).count()
+    assert n == (430 if kind == "add" else 400)
+    seen = []
+
+    @system
+    def look():
+        seen.append(index.nearest(query, 1000))
+
+    world.add_system(look)
+    world.step(1)
+    assert_exact(world, seen[0], query, 1000)
+    found = index.nearest(query, 1000)
+    assert sorted(found.ids.tolist()) == sorted(world.query(Meaning).ids().tolist())
+    assert index.state().live == n
+    index.labels.check()
+    world.despawn(world.query(Meaning).ids()[::2])
+    remember(world, vectors(100, seed=5))
+    assert index.nearest(query, 1000).ids.size == world.query(Meaning).count()
+    index.labels.check()
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("kind", ["add", "remove", "despawn"])
+def test_an_observer_may_search(kind, after):
+    """It finds what there is at that moment, told before the index or after it."""
+    world = World()
+    ids = remember(world, vectors(400))
+    query = vectors(1, seed=1)[0]
+    seen = []
+
+    def look(world, some):
+        index = vector_index(world, Meaning)
+        for k in (1, 1000):
+            assert_exact(world, index.nearest(query, k), query, k)
+            found = index.nearest(query, k, allowed=some)
+            assert_exact(world, found, query, k, some)
+        seen.append(some.size)
+
+    if after:
+        index = vector_index(world, Meaning, **{**SMALL, "flat_below": 10_000})
+        world.observe(kind, Meaning, look)
+    else:
+        world.observe(kind, Meaning, look)
+        index = vector_index(world, Meaning, **{**SMALL, "flat_below": 10_000})
+    if kind == "add":
+        remember(world, vectors(30, seed=1))
+    else:
+        world.despawn(ids)  # all: none has a label any more, while tables have rows
+    assert seen == [30 if kind == "add" else 400]
+    assert index.nearest(query, 1000).ids.size == (430 if kind == "add" else 0)
+    index.labels.check()
+
+
+@pytest.mark.parametrize("kind", ["add", "remove", "despawn"])
+def test_no_index_is_made_in_the_middle_of_a_change(kind):
+    """It would number the dying, and those that are born twice."""
+    world = World()
+    ids = remember(world, vectors(5))
+    world.observe(kind, Meaning, lambda world, ids: vector_index(world, Meaning))
+    change = world.despawn if kind != "add" else lambda ids: remember(world, vectors(3))
+    with pytest.raises(StructuralChangeError, match=r"an observer of Embedding16i1.*once before"):
+        change(ids)
+
+
+def test_strangers_are_passed_over_by_the_columns():
+    """The dead, those whose slot another has, those without a vector, and numbers of nobody."""
+    world = World()
+    ids = remember(world, vectors(50))
+    world.despawn(ids[:20])
+    reused = world.spawn(10, Marked())
+    assert (reused & np.uint64(0xFFFFFFFF)).tolist() == list(range(10))
+    strangers = np.concatenate(
+        [ids[:20], reused, np.array([0, 7, 1 << 32 | 10**6, 2**64 - 1], np.uint64)]
+    )
+    columns, query = VectorColumns(Meaning), vectors(1, seed=3)
+    assert not columns.nearest_of(world, queries(query), strangers, 5).ids.any()
+    both = np.random.default_rng(0).permutation(np.concatenate([strangers, ids[20:]]))
+    found = columns.nearest_of(world, queries(query), both, 30)
+    assert found.ids[0].tolist() == naive(world, query, 30)[0]
+    stored, scale = columns.read(world, both)
+    alive = np.isin(both, ids[20:])
+    assert np.array_equal(stored[alive], world.get(both[alive], Meaning.vector))
+    assert not stored[~alive].any()
+    assert not scale[~alive].any()
+
+
+def test_none_of_many_is_nothing():
+    """k = 0 writes nowhere."""
+    world = World()
+    ids = remember(world, vectors(600))
+    columns, asked = VectorColumns(Meaning), queries(vectors(2))
+    assert columns.nearest(world, asked, 0).ids.shape == (2, 0)
+    assert columns.nearest_of(world, asked, ids, 0).cosines.shape == (2, 0)
+    guarded, table = np.full((2, 3), -7.0), world.query(Meaning).tables()[0]
+    stored, scale = columns.read(world, table.ids)
+    best_of_rows(
+        stored.ctypes.data, scale, table.ids, 1, asked.unit_qd, asked.whole_qd, asked.step_q,
+        guarded[:, :0], np.empty((2, 0), np.uint64), np.zeros(2, np.int64),
+    )  # fmt: skip
+    assert (guarded == -7).all()
+
+
+def test_addresses_are_never_seen_half_filled():
+    """Searches that share a batch out read them side by side."""
+    world = World()
+    remember(world, vectors(5))
+    seen = []
+
+    class Watched(VectorColumns):
+        def _in(self, world):
+            for table in super()._in(world):
+                seen.append(self._held)
+                yield table
+
+    columns, asked = Watched(Meaning), queries(vectors(1))
+    columns.nearest_of(world, asked, world.query(Meaning).ids(), 1)
+    before = columns._held
+    remember(world, vectors(5), Marked())
+    seen.clear()
+    columns.nearest_of(world, asked, world.query(Meaning).ids(), 1)
+    assert [held is before for held in seen] == [True, True]
+    assert columns._held is not before
+
+
+def test_what_another_index_allowed_is_refused():
+    """Its labels mean others."""
+    world, other = World(), World()
+    ids = remember(world, vectors(20))
+    remember(other, vectors(20))
+    allowed = vector_index(other, Meaning).allow(ids)
+    index = vector_index(world, Meaning)
+    for search in (index.nearest, index.nearest_to_each):
+        with pytest.raises(QueryError, match=r"call its own allow\(ids\)"):
+            search(vectors(1), 1, allowed=allowed)
+    with pytest.raises(QueryError, match="allow"):
+        index.allow(allowed)
+
+
+def test_two_threads_make_one_index(monkeypatch):
+    """However long it takes to make; closing it twice at once does no harm."""
+
+    class Slow(VectorColumns):
+        def __init__(self, component):
+            super().__init__(component)
+            threading.Event().wait(0.05)
+
+    monkeypatch.setattr(vectors_module, "VectorColumns", Slow)
+    world = World()
+    made = []
+    threads = [
+        threading.Thread(target=lambda: made.append(vector_index(world, Meaning))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, made))) == 1
+    threads = [threading.Thread(target=made[0].close) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    remember(world, vectors(5))
+    assert vector_index(world, Meaning).nearest(np.ones(D), 9).ids.size == 5
 
 
 def test_an_index_is_made_once():
@@ -581,3 +930,47 @@ def test_searching_warns_of_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert index.nearest(np.ones(D), 5).ids.size == 5
+
+
+def meanings(n, seed):
+    """n vectors in i1, 256 dimensions, that crowd about 20,000 centres of 64 dimensions."""
+    fixed, draw = np.random.default_rng(7), np.random.default_rng(seed)
+    centres = fixed.standard_normal((20_000, 64), np.float32)
+    centres = centres @ fixed.standard_normal((64, 256), np.float32) / 8
+    made = centres[draw.integers(0, len(centres), n)]
+    made += 0.9 * draw.standard_normal((n, 256), np.float32)
+    return made
+
+
+@pytest.mark.nightly
+def test_a_million_that_come_and_go():
+    """1 % of them at each of 50 ticks: the nearest are found as before, the dead never are, and the
+    index does not grow."""
+    kind, world = embedding(256, "i1"), World()
+    for begin in range(0, COME_AND_GO, 50_000):
+        remember(world, meanings(min(50_000, COME_AND_GO - begin), begin), kind=kind)
+    index = vector_index(world, kind, background=False)
+    index.wait()
+    before, draw = index.state(), np.random.default_rng(1)
+    assert before.lists
+    for tick in range(50):
+        n = COME_AND_GO // 100
+        world.despawn(draw.choice(world.query(kind).ids(), n, replace=False))
+        remember(world, meanings(n, COME_AND_GO + tick), kind=kind)
+        asked = queries(meanings(10, 2 * COME_AND_GO + tick))
+        found = index.nearest_to_each(asked, 10)
+        assert found.stages.way == "inverted"
+        assert world.alive(found.ids.ravel()).all()
+        for q in range(10):
+            stored, scale = (
+                world.get(found.ids[q], kind.vector),
+                world.get(found.ids[q], kind.scale),
+            )
+            assert asked.cosines(stored, scale)[q].tolist() == found.cosines[q].tolist()
+        index.labels.check()
+    asked = queries(meanings(200, 3 * COME_AND_GO))
+    least = index.columns.nearest(world, asked, 10).cosines[:, -1:]
+    found = index.nearest_to_each(asked, 10)
+    assert (found.cosines >= least).mean() >= 0.95
+    assert abs(index.state().nbytes / before.nbytes - 1) <= 0.1
+    assert index.state().live == world.query(kind).count() == COME_AND_GO
