@@ -18,7 +18,7 @@ from populace.storage.dots import cosines_at, encode, queries
 from populace.storage.vectors import vector_index
 from populace.systems.embedders import HashedEmbedder, StaticEmbedder
 from populace.systems.lexicon import Lexicon, lexicon
-from populace.systems.recall_cache import recall_cache
+from populace.systems.recall_cache import ENTRIES, recall_cache
 
 from .harness import Contest, Run, both, case, p99_us, us, us_each
 
@@ -110,15 +110,18 @@ def bare(world: World, n_agents: int, threads: int) -> Run:
     target={"vector": us(150), "text": us(2_000)},
 )  # fmt: skip
 def recall_own(n: int) -> Contest:
-    """One agent of 1,000 recalls the best ten of its 1,000 memories, another each time: by a
-    vector, or by a text in words and meaning; bound: the cosines alone, of one agent's memories."""
+    """One agent of 1,000 recalls the best ten of its 1,000 memories, another agent and question
+    each time: by a vector, or by a text in words and meaning; bound: the cosines alone, of one
+    agent's memories."""
     world = minds(1_000)
+    recall_cache(world).entries = ENTRIES
     agents = cycle(world.query(Persona).ids().tolist())
-    vector = np.random.default_rng(3).standard_normal(256)
+    vectors = cycle(np.random.default_rng(3).standard_normal((997, 256)))
+    asked = map("{} on day {}".format, repeat(QUESTION), count())
 
     def verify() -> None:
         agent = next(agents)
-        for query in (vector, QUESTION):
+        for query in (next(vectors), next(asked)):
             found = recall(world, agent, query)
             assert len(found) == 10
             assert (np.diff(found.scores.total) <= 0).all()
@@ -126,8 +129,8 @@ def recall_own(n: int) -> Contest:
 
     return Contest(
         {
-            "vector": Run(lambda: recall(world, next(agents), vector)),
-            "text": Run(lambda: recall(world, next(agents), QUESTION)),
+            "vector": Run(lambda: recall(world, next(agents), next(vectors))),
+            "text": Run(lambda: recall(world, next(agents), next(asked))),
         },
         bare(world, 1, 1),
         verify,

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from numba import njit
 
 from populace.components import Memory, MemoryKind, Persona, Statement, Trace
-from populace.ecs import NOBODY, World, jit
+from populace.ecs import World, jit
 from populace.ecs.component import component_tuple
 from populace.ecs.entities import Ids
 from populace.ecs.errors import ColumnValueError
@@ -74,6 +74,9 @@ class Wanted:
         return self != Wanted(with_=self.with_, without=self.without)
 
 
+EVERYTHING, NOTHING = Wanted(), (0.0, False, (), ())
+
+
 def wanted(
     *,
     kinds: Any = None,
@@ -90,6 +93,14 @@ def wanted(
 
     Raises ColumnValueError, ColumnTypeError for what is no text, UnknownComponentError.
     """
+    no_time, no_words = since is until is None, phrase is prefix is None
+    if (
+        kinds is None
+        and no_time
+        and no_words
+        and (importance, unexpired, with_, without) == NOTHING
+    ):
+        return EVERYTHING
     bits = 0b111 if kinds is None else sum({1 << int(kind) for kind in kinds_of(kinds)})
     if not bits:
         names = ", ".join(kind.name.lower() for kind in MemoryKind)
@@ -266,11 +277,30 @@ def read_candidates(
 
 def numbers_of(world: World, agents: Ids) -> Places:
     """(k,) i8: the number of each agent in the population, -1 for nobody and who has none."""
-    numbers = np.full(agents.size, -1, np.int64)
-    known = agents != NOBODY
-    known[known] = world.has(agents[known], Persona)
-    numbers[known] = world.get(agents[known], Persona.number)
+    query = world.query(Persona)
+    tables, n_tables = query.tables(), len(world.store.tables)
+    found: tuple[int, int, Array] = world.beside.get(Persona, (-1, 0, np.empty(0, np.int64)))
+    if found[:2] != (query.filter.version, n_tables):
+        address_t = np.zeros(n_tables, np.int64)
+        for table in tables:
+            address_t[table.number] = table.raw[table.archetype.place[Persona.number], ADDRESS]
+        found = world.beside[Persona] = query.filter.version, n_tables, address_t
+    numbers = np.empty(agents.size, np.int64)
+    read_numbers(world.store.entities.slots, found[2], agents, numbers)
     return numbers
+
+
+@jit
+def read_numbers(slots: Any, address_t: Any, ids_k: Any, out_k: Any) -> None:
+    """See `numbers_of`. slots: of the entity index. address_t: by table, of the numbers, or 0."""
+    for k in range(ids_k.size):
+        out_k[k] = -1
+        if ids_k[k]:
+            slot = np.int64(ids_k[k] & np.uint64(0xFFFFFFFF))
+            address = address_t[slots[slot, 1]]
+            if address:
+                row = np.int64(slots[slot, 0] & np.uint64(0xFFFFFFFF))
+                out_k[k] = value_at(address, row, np.uint32(0))
 
 
 def order_of(world: World, owners: Ids, sequences: Places) -> npt.NDArray[np.uint64]:

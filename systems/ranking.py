@@ -118,8 +118,8 @@ def rank(
     kernels take them; no checks.
     """
     n_agents = query_a.size
-    sizes = np.diff(held.offsets_a)
-    k = min(k, int(sizes.max(initial=0)))
+    total = int(held.offsets_a[-1])
+    k = min(k, total if n_agents < 2 else int(np.diff(held.offsets_a).max()))
     made = Ranked(
         np.empty((n_agents, k), np.int64), np.empty((n_agents, k, 4)), np.empty(n_agents, np.int64)
     )
@@ -143,7 +143,6 @@ def rank(
             _scratch(known.n_words), made.place_ak, made.part_ak4, made.count_a,
         )  # fmt: skip
 
-    total = int(held.offsets_a[-1])
     n_parts = min(threads, max(1, total // ALONE), max(n_agents, 1))
     if n_parts == 1:
         part(0, n_agents)

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from populace.components import Memory, Persona, Statement, Trace
 from populace.ecs import World
@@ -29,7 +31,10 @@ MOST_MEMORIES = 4096
 MOST_ROWS = 8
 """Filters whose candidates are kept: some 40 bytes a candidate."""
 R = TypeVar("R")
-RESTS_ON = (Memory, Trace, Statement, Persona)
+RESTS_ON = (
+    Memory.owner, Memory.created, Memory.kind, Memory.sequence, Memory.text, Trace.importance,
+    Trace.accessed, Statement.expires, Persona.number,
+)  # fmt: skip
 
 
 class RecallCache:
@@ -49,18 +54,18 @@ class RecallCache:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def get(self, world: World, key: Any, count: bool = True) -> Any:
-        """The answer kept under a key, if it still holds; else None. count: hits and misses.
+    def get(self, world: World, key: Any) -> tuple[Any, tuple[str, ...]] | None:
+        """The answer kept under a key, if it still holds, and its texts. Counts hits and misses.
 
         key: None for one that is not kept.
         """
+        found = None
         if self.entries:
             self._forget_stale(world)
-        found = self._kept.get(key) if self.entries else None
-        if count:
-            looks = world.telemetry.looks
-            name = MISSES if found is None else HITS
-            looks[name] = looks.get(name, 0) + 1
+            found = self._kept.get(key)
+        looks = world.telemetry.looks
+        name = MISSES if found is None else HITS
+        looks[name] = looks.get(name, 0) + 1
         if found is not None:
             self._kept.move_to_end(key)
         return found
@@ -68,8 +73,9 @@ class RecallCache:
     def keep(self, key: Any, answer: Any) -> None:
         """Keep what was found right after `get` found nothing; its arrays become read-only."""
         if key is not None and self.entries and len(answer) <= MOST_MEMORIES:
-            seal(answer)
-            put(self._kept, key, answer, self.entries)
+            for array in arrays_of(answer):
+                array.flags.writeable = False
+            put(self._kept, key, (answer, tuple(answer.text)), self.entries)
 
     def rows(self, world: World, key: Any, look_up: Callable[[], R]) -> R:
         """The candidates of a filter, looked up if they are not kept."""
@@ -109,25 +115,23 @@ def put(kept: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
         kept.popitem(last=False)
 
 
-def seal(answer: Any) -> None:
-    """Make the arrays of an answer read-only."""
-    if is_dataclass(answer):
-        for each in fields(answer):
-            value = getattr(answer, each.name)
-            if isinstance(value, np.ndarray):
-                value.flags.writeable = False
-            else:
-                seal(value)
+def arrays_of(answer: Any) -> tuple[npt.NDArray[Any], ...]:
+    """All arrays of an answer, those of its scores too."""
+    found = _getters.get(type(answer))
+    if found is None:
+        names = [each.name for each in fields(answer)]
+        names += [f"scores.{each.name}" for each in fields(answer.scores)]
+        whole = [name for name in names if isinstance(attrgetter(name)(answer), np.ndarray)]
+        found = _getters[type(answer)] = attrgetter(*whole)
+    arrays: tuple[npt.NDArray[Any], ...] = found(answer)
+    return arrays
+
+
+_getters: dict[type, attrgetter[Any]] = {}
 
 
 def _places(table: Table) -> list[int]:
-    spans = table.archetype.spans
-    return [
-        place
-        for cls in RESTS_ON
-        if cls in spans
-        for place in range(spans[cls].start, spans[cls].stop)
-    ]
+    return [table.archetype.place[field] for field in RESTS_ON if field in table.archetype.place]
 
 
 def recall_cache(world: World) -> RecallCache:

@@ -163,16 +163,15 @@ def recall(
         planner.done("question, owner slice", held.table_m.size)
         cache = recall_cache(world)
         key = None if archived else question.keyed("own", who, k, filters, used, diversity)
-        found: Recollection | None = cache.get(world, key)
-        if found is not None:
-            planner.done("cache", len(found))
-            found = replace(found, text=[*found.text], plan=planner.plan("cache"))
+        kept = cache.get(world, key)
+        if kept is not None:
+            planner.done("cache", len(kept[0]))
+            found: Recollection = replace(kept[0], text=[*kept[1]], plan=planner.plan("cache"))
         else:
             found = _found(
                 world, who, held, question, k, filters, used, diversity, archived, planner
             )
-            if key is not None:
-                cache.keep(key, replace(found, text=(*found.text,)))  # type: ignore[arg-type]
+            cache.keep(key, found)
         if revive:
             cold = found.archived
             found.ids[cold] = bring_back(world, found.keys[cold])

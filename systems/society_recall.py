@@ -135,17 +135,16 @@ def who_remembers(
         planner.done("question", 1)
         cache = recall_cache(world)
         key = question.keyed("all", who, k, filters, ranks, diversity, compare_all)
-        found: Remembered | None = cache.get(world, key)
-        if found is not None:
-            planner.done("cache", len(found))
-            found = replace(found, text=[*found.text], plan=planner.plan("cache"))
+        kept = cache.get(world, key)
+        if kept is not None:
+            planner.done("cache", len(kept[0]))
+            found: Remembered = replace(kept[0], text=[*kept[1]], plan=planner.plan("cache"))
         else:
             rows = society_rows(world, who, filters, question.component)
             planner.done("filters", rows.n)
             search = _Search(world, rows, question, k, filters, ranks, diversity, planner)
             found = search.found(compare_all)
-            if key is not None:
-                cache.keep(key, replace(found, text=(*found.text,)))  # type: ignore[arg-type]
+            cache.keep(key, found)
         if access:
             world.emit(Recalled(memory=found.ids, time=world.clock.now))
     return found
