@@ -255,7 +255,11 @@ class _Search:
             if sample is not None:
                 here = cosine[np.searchsorted(ids, sample)]
                 relevance = np.empty(n)
-                fuse(cosine, word, deviation(here), _word_deviation(matches, self.rows), relevance)
+                fuse(
+                    cosine, word, deviation(here),
+                    word_deviation(matches.scores, matches.codes, self.rows.counts, self.rows.n),
+                    relevance,
+                )  # fmt: skip
         scores = recall_scores(self.law, world.clock.now, accessed, importance, relevance)
         order = order_of(world, world.get(told.id, Memory.owner), told.sequence)
         return scores, np.lexsort((told.id, order, -scores.total))
@@ -307,16 +311,25 @@ def _best_texts(matches: Matches, size: int) -> npt.NDArray[np.uint32]:
     return np.append(codes, matches.codes[equal[: size - codes.size]])
 
 
-def _word_deviation(matches: Matches, rows: SocietyRows) -> float:
-    """The standard deviation of the word scores of all candidates, those without a word too."""
-    if not matches.codes.size:
+@jit
+def word_deviation(score_m: Any, code_m: Any, count_c: Any, n: Any) -> Any:
+    """The standard deviation of the word scores of n candidates, as `deviation` has it, f8. O(m).
+
+    score_m, code_m: (m,) f8 and u4, of the texts that match. count_c: (codes,) i8, how many
+    candidates have each; the others have score 0.
+    """
+    peak = 0.0
+    for m in range(score_m.size):
+        peak = max(peak, score_m[m])
+    if not peak > 0:
         return 0.0
-    peak = float(matches.scores.max())
-    steps = np.rint(matches.scores * (FINE / peak)).astype(np.int64)
-    times = rows.counts[matches.codes]
-    mean = int((steps * times).sum()) / rows.n
-    squares = int((steps * steps * times).sum()) / rows.n
-    return float(np.sqrt(max(squares - mean * mean, 0.0)) * (peak / FINE))
+    total, squares = np.int64(0), np.int64(0)
+    for m in range(score_m.size):
+        steps = np.int64(np.rint(score_m[m] * (FINE / peak)))
+        total += steps * count_c[code_m[m]]
+        squares += steps * steps * count_c[code_m[m]]
+    mean = total / np.float64(n)
+    return np.sqrt(max(squares / np.float64(n) - mean * mean, 0.0)) * (peak / FINE)
 
 
 @jit
