@@ -106,15 +106,17 @@ def bare(world: World, n_agents: int, threads: int) -> Run:
 
 
 @case(
-    "vector", "text", sizes=(1,), unit="agent", bytes_each=1 << 30, rounds=101,
-    target={"vector": us(150), "text": us(2_000)},
+    "vector", "vector, others", "text, others", sizes=(1,), unit="agent", bytes_each=1 << 30,
+    rounds=101, target={"vector": us(150), "text, others": us(2_000)},
 )  # fmt: skip
 def recall_own(n: int) -> Contest:
-    """One agent of 1,000 recalls the best ten of its 1,000 memories, another agent and question
-    each time: by a vector, or by a text in words and meaning; bound: the cosines alone, of one
-    agent's memories."""
+    """One agent of 1,000 recalls the best ten of its 1,000 memories, by another question each time:
+    always the same agent, by a vector; another agent each time, whose memories are in no cache of
+    the processor, by a vector, and by a text in words and meaning. Bound: the cosines alone, of the
+    same agent."""
     world = minds(1_000)
     recall_cache(world).entries = ENTRIES
+    first = int(world.query(Persona).ids()[0])
     agents = cycle(world.query(Persona).ids().tolist())
     vectors = cycle(np.random.default_rng(3).standard_normal((997, 256)))
     asked = map("{} on day {}".format, repeat(QUESTION), count())
@@ -129,8 +131,9 @@ def recall_own(n: int) -> Contest:
 
     return Contest(
         {
-            "vector": Run(lambda: recall(world, next(agents), next(vectors))),
-            "text": Run(lambda: recall(world, next(agents), next(asked))),
+            "vector": Run(lambda: recall(world, first, next(vectors))),
+            "vector, others": Run(lambda: recall(world, next(agents), next(vectors))),
+            "text, others": Run(lambda: recall(world, next(agents), next(asked))),
         },
         bare(world, 1, 1),
         verify,

@@ -36,6 +36,7 @@ Places = npt.NDArray[np.int64]
 
 FIRST, LAST = -(2**63), 2**63 - 1
 """The times that there are."""
+ALL_KINDS = 0b111
 
 CREATED, KIND, SEQUENCE, TEXT, ACCESSED, IMPORTANCE, EXPIRES, VECTOR, SCALE, ID = range(10)
 COLUMNS: tuple[Any, ...] = (
@@ -54,7 +55,7 @@ class Wanted:
     or None.
     """
 
-    kinds: int = 0b111
+    kinds: int = ALL_KINDS
     since: int = FIRST
     last: int = LAST
     importance: float = 0.0
@@ -101,7 +102,7 @@ def wanted(
         and (importance, unexpired, with_, without) == NOTHING
     ):
         return EVERYTHING
-    bits = 0b111 if kinds is None else sum({1 << int(kind) for kind in kinds_of(kinds)})
+    bits = ALL_KINDS if kinds is None else sum({1 << int(kind) for kind in kinds_of(kinds)})
     if not bits:
         names = ", ".join(kind.name.lower() for kind in MemoryKind)
         raise ColumnValueError(
@@ -226,12 +227,13 @@ def passing(
     address_tc: of `MemoryTables`. limit_4, least: of `Wanted`. place_n: i8. O(end - begin).
     """
     since, last, kinds, expires_from = limit_4[0], limit_4[1], limit_4[2], limit_4[3]
+    limited = since > FIRST or last < LAST or kinds != ALL_KINDS or least > 0
     n = 0
     for m in range(begin, end):
         t, row = table_m[m], np.int64(row_m[m])
         if not address_tc[t, CREATED] or (pass_m.size and not pass_m[m]):
             continue
-        if not answers(
+        if limited and not answers(
             value_at(address_tc[t, CREATED], row, np.int64(0)),
             value_at(address_tc[t, KIND], row, np.uint8(0)),
             value_at(address_tc[t, IMPORTANCE], row, np.float32(0)),

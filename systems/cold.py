@@ -24,7 +24,7 @@ from populace.storage.classes import path_of
 
 from .archive_reading import place_of, select
 from .archive_rows import FLAGS
-from .candidates import FIRST, LAST, MemoryTables, Wanted
+from .candidates import ALL_KINDS, FIRST, LAST, MemoryTables, Wanted
 from .ranking import Held
 
 Array = npt.NDArray[Any]
@@ -107,7 +107,7 @@ def _rows(
         entities=who,
         since=None if wanted.since == FIRST else wanted.since,
         until=None if wanted.last == LAST else wanted.last + 1,
-        kinds=None if wanted.kinds == 0b111 else _kinds(wanted),
+        kinds=None if wanted.kinds == ALL_KINDS else _kinds(wanted),
         importance=wanted.importance,
     )
     if not rows["agent_entity"].size:
