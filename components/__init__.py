@@ -8,6 +8,7 @@ from .activity import Activity, ActivityChanged
 from .biography import Biography, Survey
 from .consolidation import Reviewed
 from .contact import Contact, Met
+from .embedding import Embedding
 from .emotion import OCC, Appraisal, Emotion, EmotionNow, Mood, MoodNow, Temperament
 from .energy import EnergyNow, SocialEnergy
 from .knowledge import (
@@ -41,6 +42,7 @@ __all__ = [
     "Census",
     "Confidence",
     "Contact",
+    "Embedding",
     "Emotion",
     "EmotionNow",
     "EnergyNow",
