@@ -29,6 +29,7 @@ from populace.components import Memory, Recalled
 from populace.ecs import NOBODY, TextPool, World, jit
 from populace.ecs.entities import Ids, as_ids
 from populace.ecs.errors import ColumnValueError, DuplicateEntityError
+from populace.ecs.planning import Plan, Planner
 from populace.storage.indexed import refuse_worker
 
 from .asking import Mode, Question, asked, check_settings
@@ -46,7 +47,6 @@ from .candidates import (
 from .cold import with_archive
 from .diversity import POOL, diverse, unit_vectors_of
 from .lexicon import lexicon
-from .planning import Plan, Planner
 from .ranking import Held, Ranked, rank, words_of
 from .recall_cache import recall_cache
 from .revival import revive as bring_back
@@ -129,7 +129,7 @@ def recall(
     DuplicateEntityError with `archived`, and what `archived` and `revive` raise. An agent without
     memories finds none.
 
-    >>> from populace.components import Observed, Stream
+    >>> from populace.components import Observed, Persona, Stream
     >>> from populace.systems import Retention, form_memories
     >>> world = World()
     >>> world.insert(Retention())

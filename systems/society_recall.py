@@ -28,6 +28,7 @@ import numpy.typing as npt
 from populace.components import Memory, Recalled
 from populace.ecs import World, jit
 from populace.ecs.entities import Ids, as_ids, index_of
+from populace.ecs.planning import Plan, Planner
 from populace.storage.indexed import refuse_worker
 from populace.storage.vectors import vector_index
 
@@ -35,7 +36,6 @@ from .asking import Mode, Question, asked_once, check_settings
 from .candidates import Wanted, numbers_of, order_of, read_candidates, values_at, wanted
 from .diversity import POOL, diverse, unit_vectors_of
 from .lexicon import lexicon
-from .planning import Plan, Planner
 from .postings import Matches, postings
 from .ranking import FINE, NO_VECTORS, Held, cosines_of, deviation, fuse, rank, words_of
 from .recall_cache import recall_cache
@@ -107,7 +107,7 @@ def who_remembers(
     is not finite; ColumnShapeError for another number of dimensions; ResourceError where there are
     no embeddings to compare a vector with.
 
-    >>> from populace.components import Observed, Stream
+    >>> from populace.components import Observed, Persona, Stream
     >>> from populace.systems import Retention, form_memories
     >>> world = World()
     >>> world.insert(Retention())

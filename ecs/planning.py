@@ -1,6 +1,8 @@
-"""What a recall did: the way it took, how many candidates were left after each stage, and the time.
+"""What a question did: the way it took, how many candidates were left after each stage, and the time.
 
-print(recall(world, ann, "tea", explain=True).plan)
+    print(recall(world, ann, "tea", explain=True).plan)
+
+It is of looking, and of real time: nothing of a world depends on it.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ class Stage:
 class Plan:
     """What was done, in order.
 
-    path: "owner slice", "exact scan", "exact filtered", "inverted file", "postings" or "cache".
-    details: what else decided, such as the probes of an inverted file. To be read: `print(plan)`.
+    path: the way that was taken, as "owner slice" or "cache". details: what else decided, such as
+    the probes of an inverted file. To be read: `print(plan)`.
     """
 
     path: str
@@ -47,7 +49,7 @@ class Plan:
 
 
 class Planner:
-    """Notes the stages of one recall as they end. 0.2 µs each."""
+    """Notes the stages of one question as they end. 0.2 µs each."""
 
     __slots__ = ("_begin", "_stages", "_wanted", "details")
 
