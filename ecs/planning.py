@@ -1,4 +1,4 @@
-"""What a question did: the way it took, how many candidates were left after each stage, and the time.
+"""What a question did: the way that it took, the candidates after each stage, and the time.
 
     print(recall(world, ann, "tea", explain=True).plan)
 
