@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Plan:
 
 
 class Planner:
-    """Notes the stages of one question as they end. 0.2 µs each."""
+    """Notes the stages of one question as they end, if that is wanted. 1 µs each, else 0.1."""
 
     __slots__ = ("_begin", "_stages", "_wanted", "details")
 
@@ -59,11 +62,12 @@ class Planner:
         self._stages: list[Stage] = []
         self._begin = perf_counter()
 
-    def done(self, name: str, candidates: int) -> None:
-        """A stage has just ended."""
-        now = perf_counter()
-        self._stages.append(Stage(name, candidates, now - self._begin))
-        self._begin = now
+    def done(self, name: str, candidates: Any) -> None:
+        """A stage has just ended. candidates: how many, or numbers or truths that add up to it."""
+        if self._wanted:
+            now = perf_counter()
+            self._stages.append(Stage(name, int(np.sum(candidates)), now - self._begin))
+            self._begin = perf_counter()
 
     def plan(self, path: str) -> Plan | None:
         """All of it, if it is wanted."""

@@ -210,7 +210,7 @@ def _found(
     known = lexicon(pool, held.text_m)
     if filters.words is not None:
         held = held._replace(pass_m=filters.words.mask(known, held.text_m))
-        planner.done("phrase, prefix", int(np.count_nonzero(held.pass_m)))
+        planner.done("phrase, prefix", held.pass_m)
     most = k if not diversity else k * POOL
     ranked = rank(
         held, where, filters, weights_of(law), world.clock.now, most, question.query_n,
@@ -218,10 +218,10 @@ def _found(
         words_of(known, [known.ask(text) for text in question.texts]) if by_words else None,
         world.threads,
     )  # fmt: skip
-    planner.done("filters, score, best", int(ranked.count_a.sum()))
+    planner.done("filters, score, best", ranked.count_a)
     if diversity:
         ranked = _diversified(world, held, where, pool, question, k, law, diversity, ranked)
-        planner.done("diversity", int(np.count_nonzero(ranked.place_ak >= 0)))
+        planner.done("diversity", ranked.place_ak >= 0)
     return _answer(world, who, held, where, pool, ranked, planner)
 
 

@@ -189,7 +189,7 @@ class _Search:
             question.query_n, question.vectors, question.vector_type, words,
         )  # fmt: skip
         place, parts = ranked.place_ak[0], ranked.part_ak4[0]
-        self.planner.done("score, best", int(ranked.count_a[0]))
+        self.planner.done("score, best", ranked.count_a)
         return table[place], row[place], Scores(*parts.T.copy())
 
     # -- those that indices find -----------------------------------------------------------------
