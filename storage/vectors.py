@@ -69,7 +69,7 @@ class VectorOptions:
     flat_below: int = 50_000
     tail_limit: int = 2_048
     dead_share: float = 0.05
-    recall: float = 0.97
+    recall: float = 0.98
     lists: int | None = None
     background: bool = True
     seed: int = 0
