@@ -103,13 +103,14 @@ class TextPool:
 
     def decode(self, codes: Any) -> list[str]:
         """The strings of `codes`, an iterable of ints."""
-        array = np.asarray(codes)
-        if array.size and int(array.max()) >= len(self._strings):
+        array, strings = np.asarray(codes), self._strings
+        try:
+            return [strings[code] for code in array.tolist()]
+        except IndexError:
             raise ColumnValueError(
                 f"text code {int(array.max())} is unknown: this pool holds codes 0 to "
-                f"{len(self._strings) - 1}"
-            )
-        return [self._strings[code] for code in array.tolist()]
+                f"{len(strings) - 1}"
+            ) from None
 
     def truncate(self, n: int) -> None:
         """Forget every string after the first n: how a failed batch takes its strings back."""

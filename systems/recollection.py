@@ -235,7 +235,7 @@ def _answer(
     planner: Planner,
 ) -> Recollection:
     """What was ranked best, as what is told."""
-    n = int(np.count_nonzero(ranked.place_ak >= 0))
+    n = int(np.minimum(ranked.count_a, ranked.place_ak.shape[1]).sum())
     offsets, keys, score_4n = (
         np.empty(who.size + 1, np.int64),
         np.empty((n, 2), np.int64),
