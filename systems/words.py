@@ -49,7 +49,7 @@ class WordIndex:
 
     @property
     def arrays(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-        """(start_c, end_c, words_w), as `overlaps` takes them. Good until the next `learn`."""
+        """(start_c, end_c, words_w), for kernels. Good until the next `learn`."""
         return self.start_c, self.end_c, self.words_w
 
     def learn(self, codes: Any) -> None:
@@ -136,14 +136,3 @@ def overlap(a_w: Any, b_w: Any) -> Any:
         j += b <= a
     # The root of a product: exactly the number of words where both have as many.
     return shared / np.sqrt(np.float64(a_w.size * b_w.size)) if shared else 0.0
-
-
-@jit
-def overlaps(query_w: Any, start_c: Any, end_c: Any, words_w: Any, text_n: Any, out_n: Any) -> None:
-    """out_n <- the overlap of query_w with the words of each text. O(words).
-
-    query_w: ascending i4. start_c, end_c, words_w: a `WordIndex`. text_n: (n,) u4. out_n: (n,) f8.
-    """
-    for i in range(out_n.size):
-        code = text_n[i]
-        out_n[i] = overlap(query_w, words_w[start_c[code] : end_c[code]])

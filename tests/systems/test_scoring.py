@@ -19,7 +19,7 @@ from populace.systems.scoring import (
     score_candidates,
 )
 from populace.systems.stemming import COMMON
-from populace.systems.words import distinct, overlaps, word_index, words
+from populace.systems.words import distinct, overlap, word_index, words
 
 from . import naive_scoring as naive
 
@@ -263,10 +263,8 @@ def word_overlaps(pool, query, codes, plain=False):
     """The overlap of a text of the pool with each of these."""
     codes, asked = np.array(codes, np.uint32), pool.intern([query])
     start, end, numbers = word_index(pool, np.append(codes, asked)).arrays
-    out = np.empty(codes.size)
-    query_w = numbers[start[asked[0]] : end[asked[0]]]
-    form(overlaps, plain)(query_w, start, end, numbers, codes, out)
-    return out
+    sets = [numbers[start[code] : end[code]] for code in np.append(asked, codes)]
+    return np.array([form(overlap, plain)(sets[0], each) for each in sets[1:]])
 
 
 @pytest.mark.parametrize("plain", FORMS)
