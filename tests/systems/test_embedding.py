@@ -287,10 +287,15 @@ def test_a_failing_service_does_not_stop_the_world():
 
 
 def test_a_system_without_an_embedder_does_nothing():
-    """Of a world whose systems were added by hand."""
+    """Of a world whose systems were added by hand: its memories stay as they are."""
     world = World()
     world.add_system(embed_memories)
+    ann = world.spawn(1)
+    world.spawn(Memory(owner=ann, sequence=[0], created=0, text=["tea"]))
+    before = world.query(Memory).tables()[0].archetype.components
     world.step(1)
+    assert world.query(Memory).tables()[0].archetype.components == before
+    assert Embeddings not in world.resources
 
 
 # -- faults ----------------------------------------------------------------------------------------
