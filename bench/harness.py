@@ -103,6 +103,11 @@ def us(limit: float, from_size: int = 0) -> Target:
     return Target(f"<= {limit:g} µs", lambda f: f.subject_ns[1] <= limit * 1e3, from_size)
 
 
+def seconds(limit: float) -> Target:
+    """At most so many seconds a call."""
+    return Target(f"<= {limit:g} s", lambda f: f.subject_ns[1] <= limit * 1e9)
+
+
 def us_each(limit: float) -> Target:
     """At most so many µs a unit of size, whatever the bound."""
     return Target(f"<= {limit:g} µs each", lambda f: f.subject_ns[1] <= limit * 1e3 * f.rows)
@@ -143,7 +148,8 @@ class Case:
     setup: size -> Contest with these subjects. sizes: in `unit`s, small first. peers: name -> size
     -> ms, measured in a run of their own, "bare" being a bound of it (docs/benchmarks.md).
     bytes_each: memory that one unit of size takes in a contest, generously. rounds: made at least.
-    elsewhere: the work is done outside this thread, so that only the wall clock sees it.
+    elsewhere: the work is done outside this thread, so that only the wall clock sees it. cold: it
+    takes minutes, and is not called before it is timed.
     """
 
     name: str
@@ -157,6 +163,7 @@ class Case:
     bytes_each: int = 600
     rounds: int = FEWEST_ROUNDS
     elsewhere: bool = False
+    cold: bool = False
 
     def contest(self, size: int) -> Contest:
         """Set up and verified."""
@@ -243,7 +250,7 @@ def measure(
     gc.collect()
     gc.disable()
     try:
-        times = {name: warmed(run) for name, run in runs.items()}
+        times = {name: 1 if case.cold else warmed(run) for name, run in runs.items()}
         taken: dict[str, list[float]] = {name: [] for name in runs}
         begin = perf_counter()
         for made in range(rounds or MOST_ROUNDS):

@@ -24,6 +24,9 @@ class Topic:
 
     number: u4 = field(doc="the topic's number, in the order of creation")
     name: Text = field(doc="what it is called")
+    appeal: f4 = field(
+        default=1.0, range=(0, 1), unit="1", doc="how much it is worth telling; 0 is never told"
+    )
 
 
 @component

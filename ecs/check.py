@@ -74,10 +74,8 @@ def _check_table(store: Store, table: Table, number: int) -> None:
         _fault(f"the ids of table {name} and the entity index are not inverse")
     for field in name.fields:
         column = table.column(field)
-        if field.kind == "text" and int(column.max()) >= len(store.text):
-            _fault(
-                f"{field} holds text code {int(column.max())}, the pool {len(store.text)} strings"
-            )
+        if field.kind == "text" and (why := store.text.fault(column)):
+            _fault(f"{field} holds a code without a string: {why}")
         if not field.derived:
             try:
                 check_column(field, column)

@@ -10,7 +10,7 @@ give or take. A queued spawn that names somebody who has ended since fares as if
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,7 +61,7 @@ class Commands:
     def __init__(self, world: World, owner: str) -> None:
         self._world = world
         self.owner = owner
-        self._queue: list[tuple[str, Callable[[], None]]] = []
+        self._queue: list[tuple[str, Callable[[], None], Bundle]] = []
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -87,7 +87,7 @@ class Commands:
             ids[keep] = self._world.store.spawn(filled, int(keep.sum()), "commands.spawn")
             pending._ids = ids
 
-        self._queue.append(("spawn", run))
+        self._queue.append(("spawn", run, bundle))
         return pending
 
     def _outlived(self, filled: Bundle, rows: int) -> npt.NDArray[np.bool_]:
@@ -145,7 +145,8 @@ class Commands:
         def run() -> None:
             act(*(p if isinstance(p, type) else p[0](**_fill_fields(p[1])) for p in parts))
 
-        self._queue.append((name, run))
+        given = dict(part for part in parts if not isinstance(part, type))
+        self._queue.append((name, run, given))
 
     def _on(
         self,
@@ -173,7 +174,7 @@ class Commands:
                 given = _picked(given, alive) if given is not None else None
             act(self._world.store.locate(named), given)
 
-        self._queue.append((name, run))
+        self._queue.append((name, run, bundle or {}))
 
     def _check_now(self, name: str, ids: Ids) -> None:
         entities = self._world.store.entities
@@ -181,6 +182,10 @@ class Commands:
         if bad >= 0:
             why = entities.obituary(int(ids[bad]), bad, ids.size)
             raise DeadEntityError(f"commands.{name} by {self.owner}: {why}")
+
+    def values(self) -> Iterator[Bundle]:
+        """What the queued changes were given, one after the other."""
+        return (bundle for _, _, bundle in self._queue)
 
     def clear(self) -> None:
         """Forget every queued change."""
@@ -194,7 +199,7 @@ class Commands:
         """
         done = 0
         while self._queue:
-            name, run = self._queue.pop(0)
+            name, run, _ = self._queue.pop(0)
             try:
                 run()
             except Exception as error:

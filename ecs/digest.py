@@ -82,6 +82,8 @@ def digest(world: World) -> str:
             total.add(query.gather(field)[order])
     for text in store.text.strings:
         total.add(text)
+    if store.text.n_free:
+        total.add(store.text.free)
     for resource in sorted(world.resources, key=lambda r: _name(type(r))):
         total.add(_name(type(resource)))
         for part in _telling(resource):

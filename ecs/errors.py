@@ -101,6 +101,10 @@ class CapacityError(PopulaceError, MemoryError):
     """A limit of the layout: 2^32 - 2 entity slots, 2^32 - 1 rows in a table."""
 
 
+class MemoryLimitReached(PopulaceError, MemoryError):
+    """A run that holds more memory than it may, after everything was let go that can be."""
+
+
 # -- time of access -------------------------------------------------------------------------
 
 

@@ -55,7 +55,7 @@ class EventQueue:
             raise ColumnShapeError(f"{self.schema.name} got columns of different lengths: {sizes}")
         n = next(iter(sizes.values()), 1)
         columns: dict[str, Array] = {}
-        held = len(text)
+        held = text.mark()
         try:
             for field in self.schema.fields:
                 if field.name in given:
@@ -72,7 +72,7 @@ class EventQueue:
                 full.flags.writeable = False
                 columns[field.name] = full
         except BaseException:
-            text.truncate(held)
+            text.rollback(held)
             raise
         if n:
             self.append(columns, n)

@@ -77,7 +77,8 @@ class Image:
 
     components: every class that the world knows, in the order of their numbers. tables: in the
     order of their archetypes. generations: (slots,) u4, of the entity that lives at an index, or
-    that the next one there will get; 0 where none is left. texts: by code. cursors: what each
+    that the next one there will get; 0 where none is left. texts: by code; free_texts: (f,) u4,
+    ascending, the codes that are free, whose strings do not count. cursors: what each
     system has seen, by its name and parameter. counts: telemetry that goes on. caches: components
     whose derived fields are state too, since systems may read them when they are old.
     """
@@ -96,6 +97,7 @@ class Image:
     steps: int = 0
     tracked: tuple[type, ...] = ()
     caches: frozenset[type] = frozenset()
+    free_texts: Array = field(default_factory=lambda: np.empty(0, np.uint32))
 
     @property
     def clock(self) -> Clock:
@@ -123,6 +125,7 @@ def capture(world: World, *, whole: bool = True, generations: Array | None = Non
     if generations is None:
         slots = store.entities.slots[: store.entities.n_slots if whole else 0, 0]
         generations = (slots >> INDEX_BITS).astype(np.uint32)
+    texts = store.text.prefix()
     queues = world.event_queues.held if whole else {}
     return Image(
         seed=world.seed,
@@ -130,7 +133,7 @@ def capture(world: World, *, whole: bool = True, generations: Array | None = Non
         components=tuple(store.numbers),
         tables=tuple(_table_image(archetype.table) for archetype in store.archetypes),
         generations=generations,
-        texts=store.text.prefix(),
+        texts=texts,
         resources=tuple(world.resources),
         queues=tuple(
             QueueImage(cls, queue.next, queue.before_step, tuple(queue.batches))
@@ -145,6 +148,7 @@ def capture(world: World, *, whole: bool = True, generations: Array | None = Non
         steps=world.telemetry.steps,
         tracked=store.changes.tracked,
         caches=world.caches | world.schedule.aging() if whole else frozenset(),
+        free_texts=texts.free,
     )
 
 
@@ -169,7 +173,7 @@ def restore(image: Image, *, threads: int = 1, debug: bool | None = None) -> Wor
         raise InvariantError(f"an image has one Clock, of whole numbers; this one has {clocks}")
     world = World(image.seed, threads=threads, debug=debug, phases=image.phases)
     store = world.store
-    store.text = TextPool(image.texts)
+    store.text = TextPool(image.texts, image.free_texts)
     for component in image.components:
         store.number(component)
     _restore_tables(store, image)
@@ -185,7 +189,7 @@ def restore(image: Image, *, threads: int = 1, debug: bool | None = None) -> Wor
         ):
             raise InvariantError(f"the events {held.schema.name} are not numbered one by one")
         for _, n, columns in queue.batches:
-            _check_events(held.schema, columns, n, len(store.text))
+            _check_events(held.schema, columns, n, store.text)
         held.next, held.before_step = queue.next, queue.before_step
         held.batches = list(queue.batches)
     for journal in image.journals:
@@ -193,7 +197,7 @@ def restore(image: Image, *, threads: int = 1, debug: bool | None = None) -> Wor
             raise InvariantError(f"the events {journal.event.__name__} are kept twice")
         world.keep(journal.event)
         queue_of = world.journals[journal.event].reader.queue
-        _check_events(queue_of.schema, journal.columns, journal.n, len(store.text))
+        _check_events(queue_of.schema, journal.columns, journal.n, store.text)
         if journal.cursor > queue_of.next:
             raise InvariantError(f"more events {journal.event.__name__} are kept than there were")
         kept = world.journals[journal.event]
@@ -208,7 +212,7 @@ def restore(image: Image, *, threads: int = 1, debug: bool | None = None) -> Wor
     return world
 
 
-def _check_events(made: Schema, columns: Mapping[str, Array], n: int, n_texts: int) -> None:
+def _check_events(made: Schema, columns: Mapping[str, Array], n: int, texts: TextPool) -> None:
     """Raise InvariantError unless there is a column of n events for each field."""
     for each in made.fields:
         column = columns.get(each.name)
@@ -216,8 +220,8 @@ def _check_events(made: Schema, columns: Mapping[str, Array], n: int, n_texts: i
             raise InvariantError(f"{each} has no column")
         if column.dtype != each.dtype or column.shape != (n, *each.shape):
             raise InvariantError(f"{each} is {column.dtype} {column.shape} for {n:,} events")
-        if each.kind == "text" and n and int(column.max()) >= n_texts:
-            raise InvariantError(f"{each} holds text code {int(column.max())} of {n_texts:,}")
+        if each.kind == "text" and (why := texts.fault(column)):
+            raise InvariantError(f"{each} holds a code without a string: {why}")
 
 
 def _restore_tables(store: Store, image: Image) -> None:
@@ -244,10 +248,8 @@ def _restore_tables(store: Store, image: Image) -> None:
                 buffers.append(np.zeros(shape, key.dtype))
                 continue
             buffers.append(_owned(column, key.dtype, shape))
-            if key.kind == "text" and held.n and int(column.max()) >= len(store.text):
-                raise InvariantError(
-                    f"{key} holds text code {int(column.max())}, and there are {len(store.text):,}"
-                )
+            if key.kind == "text" and (why := store.text.fault(column)):
+                raise InvariantError(f"{key} holds a code without a string: {why}")
         table.adopt(archetype, buffers, held.n)
         table.n = held.n
         table.touch()

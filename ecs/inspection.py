@@ -9,6 +9,7 @@ import numpy as np
 from .component import Schema, schema
 from .errors import ComponentMissingError
 from .fields import Field
+from .notebook import row_html
 from .table import Hidden
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ class Row:
     def __repr__(self) -> str:
         parts = ", ".join(repr(self[c]) for c in self.components)
         return f"<entity {self.id}: {parts}>"
+
+    def _repr_html_(self) -> str:
+        return row_html(self)
 
 
 def memory(store: Store) -> dict[str, dict[str, int]]:

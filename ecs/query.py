@@ -28,6 +28,7 @@ from .errors import (
     StaleViewError,
 )
 from .fields import Field
+from .notebook import query_html
 from .store import Store
 from .table import Archetype, Array, Table
 from .views import view_maker
@@ -181,6 +182,24 @@ class Query(_Rows):
         self._entries: list[tuple[Table, int, Any]] = []
         self._entries_of = 0
 
+    def __repr__(self) -> str:
+        return f"<{self.asks()}: {self.count():,} rows>"
+
+    def _repr_html_(self) -> str:
+        return query_html(self)
+
+    def asks(self) -> str:
+        """What it asks for, in words."""
+        fetched = ", ".join(c.__name__ for c in self.fetch)
+        told = [fetched] if fetched else []
+        wanted = self.filter
+        with_ = wanted.with_ & ~self._world.store.mask(self.fetch)
+        for word, bits in (("with", with_), ("without", wanted.without), ("any of", wanted.any)):
+            told += [f"{word} {self._names(bits)}"] if bits else []
+        if self.optional:
+            told.append(f"optional {', '.join(c.__name__ for c in self.optional)}")
+        return f"Query({'; '.join(told)})"
+
     def tables(self) -> list[Table]:
         """The matching tables that have rows."""
         return self.filter.tables()
@@ -241,12 +260,7 @@ class Query(_Rows):
 
     def why_not(self, mask: int) -> list[str]:
         """Every reason why an archetype of this mask does not match, in words."""
-
-        def names(bits: int) -> str:
-            numbers = self._world.store.numbers
-            return ", ".join(c.__name__ for c, k in numbers.items() if bits >> k & 1)
-
-        wanted, found = self.filter, []
+        wanted, names, found = self.filter, self._names, []
         if lacking := wanted.with_ & ~mask:
             found.append(f"it lacks {names(lacking)}")
         if unwanted := wanted.without & mask:
@@ -254,6 +268,10 @@ class Query(_Rows):
         if wanted.any and not wanted.any & mask:
             found.append(f"it has none of {names(wanted.any)}")
         return found
+
+    def _names(self, bits: int) -> str:
+        numbers = self._world.store.numbers
+        return ", ".join(c.__name__ for c, k in numbers.items() if bits >> k & 1)
 
 
 class Selection(_Rows):

@@ -28,6 +28,7 @@ from .budget import Budget, can_be_spared, filled_by, read_old
 from .bundle import copy_value
 from .commands import Commands
 from .errors import ScheduleError
+from .notebook import schedule_html
 from .system import BoundSystem, System
 from .text import TextPool
 
@@ -92,6 +93,12 @@ class Schedule:
         self._left_out: set[str] = set()
         self._resumed: dict[str, Mapping[str, int]] = {}
         self.budget: Budget | None = None
+
+    def __repr__(self) -> str:
+        return f"<Schedule of {len(self.entries):,} systems>"
+
+    def _repr_html_(self) -> str:
+        return schedule_html(self)
 
     # -- registration --------------------------------------------------------------------------
 
@@ -405,20 +412,32 @@ def _names(systems: Any) -> frozenset[str]:
     return frozenset(s if isinstance(s, str) else s.name for s in several)
 
 
-def _describe(entry: Entry) -> str:
+def accesses(entry: Entry) -> tuple[str, str]:
+    """What a system reads and what it writes, in words."""
+
     def names(classes: set[type]) -> str:
         return ", ".join(sorted(c.__name__ for c in classes if c is not TextPool)) or "-"
 
     access = entry.system.access
-    parts = [f"{entry.name:<24}"]
     if access.exclusive:
-        parts.append("exclusive: the whole World")
-    else:
-        parts.append(f"reads {names(access.reads)}; writes {names(access.writes)}")
+        return "the whole World", "the whole World"
+    return names(access.reads), names(access.writes)
+
+
+def times(entry: Entry) -> list[str]:
+    """When a system runs, in words; nothing where it runs in every step."""
+    parts = []
     if entry.every:
         parts.append(f"every {entry.every / 1e6:g} s")
     if entry.fixed_step:
         parts.append(f"fixed step {entry.fixed_step / 1e6:g} s")
     if entry.run_if:
         parts.append(f"if {getattr(entry.run_if, '__name__', 'a condition holds')}")
-    return "; ".join(parts)
+    return parts
+
+
+def _describe(entry: Entry) -> str:
+    reads, writes = accesses(entry)
+    exclusive = entry.system.access.exclusive
+    told = "exclusive: the whole World" if exclusive else f"reads {reads}; writes {writes}"
+    return "; ".join([f"{entry.name:<24}", told, *times(entry)])

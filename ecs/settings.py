@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, dataclass_transform
 
 from .errors import ComponentDefinitionError, SettingError
+from .html import settings_html
 
 T = TypeVar("T")
 
@@ -61,12 +62,13 @@ def settings(cls: type[T]) -> type[T]:
     def post_init(self: Any) -> None:
         for part in dataclasses.fields(self):
             where = f"{cls.__name__}.{part.name}"
-            value = _checked(where, kinds[part.name], part.metadata, getattr(self, part.name))
+            value = check_value(where, kinds[part.name], part.metadata, getattr(self, part.name))
             object.__setattr__(self, part.name, value)
         if check is not None:
             check(self)
 
     cls.__post_init__ = post_init  # type: ignore[attr-defined]
+    cls._repr_html_ = settings_html  # type: ignore[attr-defined]
     return dataclasses.dataclass(frozen=True, slots=True, kw_only=True)(cls)
 
 
@@ -110,7 +112,7 @@ def _check_definition(where: str, kind: Any, default: Any) -> None:
             f"{where}: a range is (lowest, highest) of a float or int, got {bounds!r}"
         )
     try:
-        _checked(where, kind, default.metadata, default.default)
+        check_value(where, kind, default.metadata, default.default)
     except SettingError as error:
         raise ComponentDefinitionError(f"the default of {error}") from error
 
@@ -119,8 +121,11 @@ def _is_enum(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, enum.Enum)
 
 
-def _checked(where: str, kind: Any, about: Mapping[str, Any], value: Any) -> Any:
-    """The value of one setting, as its type; raises SettingError."""
+def check_value(where: str, kind: Any, about: Mapping[str, Any], value: Any) -> Any:
+    """The value of one setting, as its type; raises SettingError.
+
+    kind: the declared type. about: its `range` and `unit`, as in the field's metadata.
+    """
     unit = f" {about['unit']}" if about["unit"] else ""
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         value = _as_float(value)

@@ -42,7 +42,7 @@ from .pairs import PairIndex, pair_keys
 from .references import ReferenceIndex
 from .rows import copy_rows
 from .table import Archetype, Array, BufferPool, Key, Table, move_plan
-from .text import TextPool
+from .text import Mark, TextPool
 from .values import default_of, list_of, prepare
 
 if TYPE_CHECKING:
@@ -199,16 +199,16 @@ class Store:
             self.locked = before
 
     @contextmanager
-    def checking(self) -> Iterator[int]:
+    def checking(self) -> Iterator[Mark]:
         """The half of an operation that may fail: takes back the strings it interned."""
         # Nobody sees strings that may be taken back; a worker's step holds the moment for it.
         working = threading.get_ident() in self.workers
         with nullcontext() if working else self.moment:
-            held = len(self.text)
+            held = self.text.mark()
             try:
                 yield held
             except BaseException:
-                self.text.truncate(held)
+                self.text.rollback(held)
                 raise
 
     def _notify(self, kind: Kind, changes: list[Change]) -> None:
@@ -282,7 +282,7 @@ class Store:
             whole = with_required(bundle, doing)
             values = self.prepare(whole, n, "spawned row")
             if not n:
-                self.text.truncate(held)
+                self.text.rollback(held)
                 return np.empty(0, np.uint64)
             new = self.stage(tuple(whole), values, n)
         return self.commit(new)

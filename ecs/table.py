@@ -23,6 +23,7 @@ import numpy.typing as npt
 from .component import Schema, schema
 from .errors import CapacityError
 from .fields import Field
+from .notebook import table_html
 from .rows import ADDRESS, ROW_BYTES, Rows, copy_rows, pair_holes
 
 if TYPE_CHECKING:
@@ -105,6 +106,9 @@ class Archetype:
 
     def __str__(self) -> str:
         return " + ".join(s.name for s in self.schemas) or "(no component)"
+
+    def _repr_html_(self) -> str:
+        return table_html(self.table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +218,12 @@ class Table:
         self.handed = bytearray(len(buffers)) if archetype.tracked else None
         self.opened = bytearray([_EVERYONE] * len(buffers))
         self.dirty: dict[type, npt.NDArray[np.bool_]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Table of {self.archetype}: {self.n:,} rows>"
+
+    def _repr_html_(self) -> str:
+        return table_html(self)
 
     # -- hand-outs ---------------------------------------------------------------------------
 

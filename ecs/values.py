@@ -152,10 +152,9 @@ def _text(field: Field, value: Any, text: TextPool) -> Array:
     if isinstance(value, np.generic) and value.dtype.kind == "u":
         array = np.asarray(value)
     if array is not None and array.dtype.kind == "u":
-        if array.size and int(array.max()) >= len(text):
+        if why := text.fault(array):
             raise ColumnValueError(
-                f"{field}: text code {int(array.max())} is unknown; this world's pool holds "
-                f"{len(text)} strings: intern them first with world.text.intern(...)"
+                f"{field}: {why}; world.text.intern(...) gives the codes of strings"
             )
         return array.astype(np.uint32, copy=False)
     try:

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from .component import schema, unknown_field
 from .errors import ColumnValueError, QueryError, StaleViewError, UnknownFieldError
 from .fields import Field
+from .notebook import view_html
 from .table import Table
 
 
@@ -91,6 +92,9 @@ class _ViewBase:
         if self._version != self._table.version:
             return f"<stale view of {type(self).__name__}>"
         return f"<view of {type(self).__name__}: {self._table.n:,} rows of {self._table.archetype}>"
+
+    def _repr_html_(self) -> str:
+        return view_html(self)
 
 
 def _stale(view: Any) -> NoReturn:

@@ -30,6 +30,7 @@ import numpy as np
 from populace.ecs import World
 from populace.ecs.errors import PopulaceError, SnapshotError
 from populace.ecs.image import Image
+from populace.ecs.text import Prefix
 
 from . import manifest as m
 from .base import Base, Look, Rows
@@ -79,7 +80,7 @@ def _outline(image: Image) -> tuple[Any, ...]:
         image.components,
         [(table.components, table.number, table.n) for table in image.tables],
         image.generations.size,
-        len(image.texts),
+        image.texts.mark if isinstance(image.texts, Prefix) else len(image.texts),
         [(q.event, q.next, q.before_step, len(q.batches)) for q in image.queues],
         [(journal.event, journal.n, journal.cursor) for journal in image.journals],
         image.cursors,
@@ -345,10 +346,15 @@ class Checkpointer:
         def changed(components: tuple[type, ...], place: int) -> Rows:
             return base.tables[components][place].changed(after)
 
+        texts, before = look.image.texts, self._committed.look.image.texts
+        given = None
+        if isinstance(texts, Prefix) and isinstance(before, Prefix):
+            given = texts.given_since(before.mark)
         marks = base.generation_marks[: look.image.generations.size]
         return Delta(
             self._committed.manifest,
             self._committed.frozen.arrays,
             changed,
             np.flatnonzero(marks > after),
+            given,
         )

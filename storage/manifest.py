@@ -27,7 +27,8 @@ from populace.ecs.errors import SnapshotError
 from .files import checked_name
 
 FORMAT = "populace snapshot"
-VERSION = 1
+VERSION = 2
+"""Of a snapshot with free texts or patches of them; all others are of version 1."""
 NAME = re.compile(r"snapshot-([0-9]{10})\.json")
 MOST_BYTES = 2**30
 MOST_ROWS = 2**32
@@ -155,6 +156,8 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     slots: Count
     texts: tuple[Stretch, ...]
     n_texts: Count
+    text_patches: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    free_texts: str | msgspec.UnsetType = msgspec.UNSET
     queues: tuple[Queue, ...]
     journals: tuple[Journal, ...]
     tracked: tuple[Count, ...]
@@ -196,6 +199,9 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
         for journal in self.journals:
             yield from (stretch.file for stretch in journal.stretches)
         yield from (stretch.file for stretch in self.texts)
+        yield from self.text_patches or ()
+        if self.free_texts:
+            yield self.free_texts
         yield from (queue.file for queue in self.queues if queue.file is not None)
         if self.sealed is not None:
             yield self.sealed
@@ -278,6 +284,8 @@ def faults(manifest: Manifest) -> Iterator[str]:
                     yield f"has a column {column.name!r} of no component of its table"
     yield from _gaps(manifest.generations.segments, manifest.slots)
     yield from _gaps(manifest.texts, manifest.n_texts)
+    if manifest.version < 2 and (manifest.text_patches or manifest.free_texts):
+        yield "is of version 1, which knows of no free texts"
     events = [queue.event for queue in manifest.queues]
     events += [journal.event for journal in manifest.journals]
     if any(place >= known[1] for place in events):

@@ -19,12 +19,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from populace.ecs.errors import SqlError
+from populace.ecs.html import page, table
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
 
+SHOWN = 20
+SHOWN_ITEMS = 5
+SHOWN_CHARACTERS = 200
 US_PER_DAY = 86_400_000_000
 INTERVAL = np.dtype([("months", "<i4"), ("days", "<i4"), ("ns", "<i8")])
 
@@ -43,6 +47,14 @@ class Result:
 
     def __repr__(self) -> str:
         return f"<Result: {len(self):,} rows of {', '.join(self.columns)}>"
+
+    def _repr_html_(self) -> str:
+        first = self._table.slice(0, SHOWN)
+        headings = [(field.name, _type(field.type)) for field in first.schema]
+        columns = [[_told(value) for value in _cut(column)] for column in first.columns]
+        rows = zip(*columns, strict=True) if columns else ()
+        body = table(headings, rows, len(self) - first.num_rows)
+        return page(f"Result: {len(self):,} rows, {len(headings):,} columns", body)
 
     @property
     def columns(self) -> list[str]:
@@ -88,6 +100,53 @@ class Result:
         if len(self) != 1:
             raise SqlError(f"one() is for results of one row, and this one has {len(self):,}")
         return self.rows()[0]
+
+
+def _type(kind: Any) -> str:
+    """The name of a column's type, for a heading."""
+    import pyarrow as pa
+
+    return str(kind.value_type if pa.types.is_dictionary(kind) else kind)
+
+
+def _cut(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column without the ends of long texts, which nobody makes Python objects of."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return pc.utf8_slice_codeunits(column, 0, SHOWN_CHARACTERS)
+    return column
+
+
+def _told(value: pa.Scalar) -> Any:
+    """One value for a reader: of a list or a struct the first few, of bytes their number."""
+    import pyarrow as pa
+
+    if not value.is_valid:
+        return None
+    if isinstance(value, pa.MapScalar):
+        return f"{len(value):,} entries"
+    if isinstance(value, pa.StructScalar):
+        names = [field.name for field in value.type][:SHOWN_ITEMS]
+        items = [f"{name}: {_told(value[place])}" for place, name in enumerate(names)]
+        return _bracketed(items, len(value.type), "{}")
+    if isinstance(value, pa.ListScalar):
+        items = [str(_told(item)) for item in value.values.slice(0, SHOWN_ITEMS)]
+        return _bracketed(items, len(value.values), "[]")
+    text = isinstance(value, pa.StringScalar | pa.LargeStringScalar)
+    if isinstance(value, pa.BinaryScalar) and not text:
+        return f"{len(value.as_buffer()):,} bytes"
+    try:
+        told = value.as_py()
+    except (ArithmeticError, ValueError):  # a time that no calendar has
+        return str(getattr(value, "value", ""))
+    return told if isinstance(told, bool | int | float) else str(told)
+
+
+def _bracketed(items: list[str], n: int, brackets: str) -> str:
+    more = [f"… {n:,} in all"] if n > len(items) else []
+    return f"{brackets[0]}{', '.join([*items, *more])}{brackets[1]}"
 
 
 def _usual(table: pa.Table) -> pa.Table:

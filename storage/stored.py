@@ -36,6 +36,9 @@ IDS = StoredField("id", "scalar", np.dtype("<u8"), 0, "", "", None, False, False
                   None, None)  # fmt: skip
 GENERATIONS = StoredField("generation", "scalar", np.dtype("<u4"), 0, "", "", None, False, False,
                           "keep", True, None, None)  # fmt: skip
+CODES = StoredField("code", "scalar", np.dtype("<u4"), 0, "", "", None, False, False, "keep", True,
+                    None, None)  # fmt: skip
+NO_CODES: Array = np.empty(0, np.uint32)
 
 
 class Texts(Sequence[str]):
@@ -204,6 +207,7 @@ class StoredSnapshot:
             steps=manifest.steps,
             tracked=tuple(self.plans[place].cls for place in manifest.tracked),
             caches=frozenset(self.plans[place].cls for place in manifest.caches),
+            free_texts=self._free_texts(),
         )
 
     @cached_property
@@ -241,7 +245,27 @@ class StoredSnapshot:
         for stretch in self.manifest.texts:
             rows = stretch.end - stretch.begin
             texts += self.data.decoded(stretch.file, ["text"], rows)["text"]
+        for file in self.manifest.text_patches or ():
+            patch = self.data.decoded(file, ["code", "text"])
+            for code, text in zip(self._codes(patch, file).tolist(), patch["text"], strict=True):
+                texts[code] = text
         return texts
+
+    def _free_texts(self) -> Array:
+        """(f,) u4, ascending: the codes that no text has."""
+        file = self.manifest.free_texts
+        return self._codes(self.data.decoded(file, ["code"]), file) if file else NO_CODES
+
+    def _codes(self, found: Mapping[str, Any], file: str) -> Array:
+        """The codes of a file. Raises SnapshotError for what cannot be such."""
+        self.data.check(found, {"code": CODES}, file)
+        codes: Array = found["code"]
+        good = (np.diff(codes.astype(np.int64)) > 0).all()
+        if not good or (codes.size and not 0 < codes[0] <= codes[-1] < self.manifest.n_texts):
+            raise SnapshotError(
+                f"{self.files.location}/{file}: its codes are not those of texts, in their order"
+            )
+        return codes
 
     # -- tables ------------------------------------------------------------------------------------
 

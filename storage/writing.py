@@ -66,13 +66,15 @@ def keeps_files(resource: Any) -> TypeGuard[KeepsFiles]:
 class Delta:
     """What a snapshot can build on: the previous one, and what has changed since.
 
-    arrays: those of its resources, by their SHA-256.
+    arrays: those of its resources, by their SHA-256. given_texts: (k,) u4, ascending, the codes of
+    texts that were free and have one now; None where any text may be another.
     """
 
     previous: m.Manifest
     arrays: Mapping[str, m.StoredArray]
     changed: Changed
     changed_generations: Rows
+    given_texts: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +224,10 @@ class _Writer:
         work: list[Callable[[], None]] = []
         tables = [self._table(held, components, work) for held in image.tables]
         generations = self._generations(image.generations, work)
-        texts = self._series(
-            "texts", self.before.texts if self.before else (), len(image.texts), work,
-            lambda a, b: {"text": image.texts[a:b]},
-        )  # fmt: skip
+        texts, patches = self._texts(image, work)
+        free: str | msgspec.UnsetType = msgspec.UNSET
+        if image.free_texts.size:
+            free = self._later("texts.free", lambda: {"code": image.free_texts}, work)
         journals = [self._journal(held, events, work) for held in image.journals]
         queues = [self._queue(held, events, work) for held in image.queues]
         private = m.Private(
@@ -244,7 +246,7 @@ class _Writer:
                 self.on_progress(n_done, len(work))
         manifest = m.Manifest(
             format=m.FORMAT,
-            version=m.VERSION,
+            version=2 if patches or free else 1,
             number=self.number,
             written=datetime.now(UTC).isoformat(timespec="seconds"),
             populace=version,
@@ -260,6 +262,8 @@ class _Writer:
             slots=image.generations.size,
             texts=texts,
             n_texts=len(image.texts),
+            text_patches=patches or msgspec.UNSET,
+            free_texts=free,
             queues=tuple(queues),
             journals=tuple(journals),
             tracked=tuple(components[cls] for cls in image.tracked),
@@ -447,6 +451,30 @@ class _Writer:
             begin = held.pop().begin
         name = self._later(f"{label}.{begin}", lambda: columns(begin, n), work)
         return (*held, m.Stretch(begin, n, name))
+
+    def _texts(
+        self, image: Image, work: list[Callable[[], None]]
+    ) -> tuple[tuple[m.Stretch, ...], tuple[str, ...]]:
+        """The stretches of texts, and patches for codes that were free and are given again."""
+        known: Sequence[m.Stretch] = ()
+        patches: tuple[str, ...] = ()
+        again = None if self.delta is None else self.delta.given_texts
+        if self.before is not None and again is not None:
+            known, patches = self.before.texts, self.before.text_patches or ()
+            again = again[again < self.before.n_texts]
+            if again.size > REWRITE_SHARE * len(image.texts) or len(patches) == MOST_PATCHES:
+                known, patches = (), ()
+            elif again.size:
+                name = self._later(
+                    "texts.patch",
+                    lambda: {"code": again, "text": [image.texts[c] for c in again.tolist()]},
+                    work,
+                )
+                patches = (*patches, name)
+        stretches = self._series(
+            "texts", known, len(image.texts), work, lambda a, b: {"text": image.texts[a:b]}
+        )
+        return stretches, patches
 
     def _journal(
         self, held: JournalImage, events: Mapping[type, int], work: list[Callable[[], None]]

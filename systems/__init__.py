@@ -37,6 +37,7 @@ from .neighbours import nearest, pairs_within
 from .perception import Perception, perceive
 from .power import Power
 from .pruning import Forgotten, Pruning, Reason, forget
+from .rapport import Rapport, appraise_contacts, outcomes
 from .reflection import Reflected, Reflecting, reflect
 from .reinforcement import Reinforcement, reinforce
 from .retention import Retention, parameterised_law, retention_law
@@ -46,6 +47,7 @@ from .society import SETTINGS, SYSTEMS, add_laws
 from .strength import refresh_strength, strengths_of
 from .telling import pass_on
 from .temperament import octant
+from .texts import Texts, reclaim_texts
 from .ties import Ties, apply_contacts, refresh_ties, tie_strengths
 from .topics import find_topics, intern_topics
 from .writing import Insight, Occasion, Writer, template_writer
@@ -71,6 +73,7 @@ __all__ = [
     "Perception",
     "Power",
     "Pruning",
+    "Rapport",
     "Reason",
     "RecallScore",
     "Reflected",
@@ -86,6 +89,7 @@ __all__ = [
     "Siblings",
     "Span",
     "StateMachine",
+    "Texts",
     "Ties",
     "VECTORS",
     "WEEKEND",
@@ -95,6 +99,7 @@ __all__ = [
     "add_laws",
     "ancestors",
     "apply_contacts",
+    "appraise_contacts",
     "base_level",
     "births",
     "change_activity",
@@ -121,6 +126,7 @@ __all__ = [
     "moments",
     "nearest",
     "octant",
+    "outcomes",
     "pairs_within",
     "parameterised_law",
     "pass_on",
@@ -128,6 +134,7 @@ __all__ = [
     "place",
     "positions_at",
     "recall_scores",
+    "reclaim_texts",
     "reflect",
     "refresh_confidence",
     "refresh_emotions",

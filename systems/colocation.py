@@ -8,7 +8,7 @@ probability
 at a moment drawn from the round, which is over by then. Who turns to whom is drawn too: a starts
 with the probability E_a / (E_a + E_b), E the extraversion. Nothing comes of it where the one that
 starts is not `willing`, or where either has had `most` contacts in this round: earlier ones go
-first.
+first. How a contact goes is told by `rapport` where the world has a `Rapport`, else it is neutral.
 
 `meet` -> `Contact` (mutual, with the name of the place where both are). Invariants: every draw is a
 function of (seed, the numbers of both, the round's time), so contacts depend on no row, no thread
@@ -47,6 +47,7 @@ from .energy import Energy, willing
 from .machine import StateMachine
 from .movement import edges, positions_at
 from .neighbours import in_order, pairs_within
+from .rapport import Rapport, outcomes
 from .whereabouts import place_names, places_at
 
 HOUR = hours(1)
@@ -158,6 +159,11 @@ def meet(world: World, law: Res[Colocation], clock: Res[Clock]) -> None:
     here[here != places_at(world, target, clock.now)] = NOBODY
     world.emit(
         Contact(
-            source=source, target=target, time=time, mutual=True, place=place_names(world, here)
+            source=source,
+            target=target,
+            time=time,
+            outcome=outcomes(world, source, target, time) if Rapport in world.resources else 0.0,
+            mutual=True,
+            place=place_names(world, here),
         )
     )

@@ -13,7 +13,8 @@ replace=True)`.
 Invariants: an embedder is asked about a text once, as long as the world is attached and the text is
 in its pool; a query, once while it is among the latest `queries`. What the cache holds of a code is
 checked against the pool's string, so that one which a failed batch took back is never mistaken for
-the next. A call that fails leaves the world as it was. Cached or not, vectors are the same.
+the next. After a reclaim it lets go of what was given back, and keeps the vectors of the rest. A
+call that fails leaves the world as it was. Cached or not, vectors are the same.
 Whoever holds the lock of an `AttachedEmbedder` waits for nobody's moment of the world.
 Cost: 0.15 to 0.6 µs a memory whose text is known, i1 to f4; a new text, what its embedder takes and
 3 µs; in memory, beside the columns, 272 bytes a distinct text in i1 (528 in f2, 1,040 in f4) at 256
@@ -111,10 +112,12 @@ class AttachedEmbedder:
         """
         asked = _strings_of(texts)
         out = np.empty((len(asked), self.law.dimensions), np.float32)
-        codes = {text: self._pool.find(text) for text in asked}
+        pool = self._follow()
+        codes = {text: pool.find(text) for text in asked}
         said = [place for place, text in enumerate(asked) if codes[text] is not None]
         if said:
-            out[said] = decode(*self.codes(np.array([codes[asked[place]] for place in said])))
+            known = np.array([codes[asked[place]] for place in said])
+            out[said] = decode(*self.codes(known, pool))
         missing: dict[str, list[int]] = {}
         with self._lock:
             for place, text in enumerate(asked):
@@ -134,11 +137,12 @@ class AttachedEmbedder:
                     self._recent.popitem(last=False)
         return out
 
-    def codes(self, codes: Any) -> tuple[Array, Vectors]:
+    def codes(self, codes: Any, pool: TextPool | None = None) -> tuple[Array, Vectors]:
         """(stored (n, d), scale (n,) f4) of texts of the world's pool, in the world's dtype.
 
-        codes: (n,) u4. Raises ColumnValueError for one that the pool does not know, and what
-        `vectors_of` raises. Cost: 0.2 µs a text that is known.
+        codes: (n,) u4. pool: the world's when it gave the codes, if it may have another since.
+        Raises ColumnValueError for one that the pool does not know, and what `vectors_of` raises.
+        Cost: 0.2 µs a text that is known.
         """
         asked = np.asarray(codes)
         if asked.size and (asked.ndim != 1 or asked.dtype.kind not in "iu" or asked.min() < 0):
@@ -149,8 +153,32 @@ class AttachedEmbedder:
         kind = asked.dtype if asked.size else np.uint32  # of an empty list it is f8
         distinct, place = np.unique(asked.astype(kind), return_inverse=True)
         with self._lock:
-            rows = self._rows(distinct, self._pool.decode(distinct))[place]
+            now = self._follow()
+            rows = self._rows(distinct, (now if pool is None else pool).decode(distinct))[place]
             return self._stored[rows], self._scale[rows]
+
+    def _follow(self) -> TextPool:
+        """The world's pool as it is now. After a reclaim, what was given back is let go."""
+        with self._lock:
+            before = self._pool
+            while (after := self._pool.successor) is not None:
+                self._pool = after
+            if self._pool is not before:
+                self._let_go()
+            return self._pool
+
+    def _let_go(self) -> None:
+        """Keep the rows of strings that the pool has under the same code. 0.2 µs a row."""
+        find, held = self._pool.find, self._strings
+        codes = np.flatnonzero(self._row_c >= 0)
+        rows = self._row_c[codes]
+        pairs = zip(codes.tolist(), rows.tolist(), strict=True)
+        kept = np.fromiter((find(held[row]) == code for code, row in pairs), np.bool_, codes.size)
+        codes, rows = codes[kept], rows[kept]
+        self._strings = [held[row] for row in rows.tolist()]
+        self._stored, self._scale = self._stored[rows], self._scale[rows]
+        self._row_c = np.full(int(codes[-1]) + 1 if codes.size else 0, -1, np.int32)
+        self._row_c[codes] = np.arange(rows.size, dtype=np.int32)
 
     def _ask(self, texts: list[str]) -> Iterator[tuple[list[str], Vectors]]:
         """Batches of texts and their vectors. What was asked about of late is not asked again."""
@@ -322,12 +350,12 @@ def embed(world: World, ids: Any = None, *, replace: bool = False) -> int:
     refuse_worker(world, "embed")
     with world.store.moment:
         asked, codes = _wanting(world, component, ids, replace)
+        pool = world.text
     if not asked.size:
         return 0
     # Outside the moment, since an embedder may take long; inside a step it holds it anyway.
-    stored, scale = held.codes(codes)
+    stored, scale = held.codes(codes, pool)
     with world.store.moment:
-        lexicon(world.text, codes)  # or whoever recalls them first would wait for it
         here = world.alive(asked)
         here[here] = world.has(asked[here], Memory)
         had = here.copy()
@@ -335,7 +363,9 @@ def embed(world: World, ids: Any = None, *, replace: bool = False) -> int:
         if not replace:
             here &= ~had
         same = here.copy()
-        same[same] = world.get(asked[same], Memory.text) == codes[same]  # or somebody set another
+        found = world.get(asked[same], Memory.text)
+        same[same] = _alike(pool, codes[same], world.text, found)  # or somebody set another
+        lexicon(world.text, found)  # or whoever recalls them first would wait for it
         if replace and (had & same).any():
             world.remove(asked[had & same], component)
         if same.all():
@@ -343,6 +373,15 @@ def embed(world: World, ids: Any = None, *, replace: bool = False) -> int:
         else:
             world.add(asked[same], component(vector=stored[same], scale=scale[same]))
     return int(np.count_nonzero(same))
+
+
+def _alike(pool: TextPool, codes: Array, now: TextPool, found: Array) -> npt.NDArray[np.bool_]:
+    """(n,) bool: whether codes of a pool and those of the same or its successor mean the same."""
+    if now is pool:
+        alike: npt.NDArray[np.bool_] = codes == found
+        return alike
+    pairs = zip(pool.decode(codes), now.decode(found), strict=True)
+    return np.fromiter((one == other for one, other in pairs), np.bool_, codes.size)
 
 
 def _wanting(world: World, component: type, ids: Any, replace: bool) -> tuple[Ids, Array]:

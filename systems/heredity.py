@@ -115,7 +115,7 @@ def births(
         whole = with_required(bundle, "births")
         values = [store.prepare(part, n, "child") for part in (entries, whole)]
         if not n:
-            store.text.truncate(held)
+            store.text.rollback(held)
             return np.empty(0, np.uint64)
         store.entities.reserve(2 * n)
         register = store.stage((Lineage,), values[0], n)

@@ -6,7 +6,8 @@
 Invariants: a word's number never changes, nor do the words of a code, which stand in words_w from
 start_c to end_c in the order of the text, repeats and common words too; length_c of them count.
 Nothing is removed: a text that no memory has is among nobody's candidates. A lexicon is a cache of
-its pool's strings: nothing of it is saved, and no result depends on its numbers.
+its pool's strings: nothing of it is saved, and no result depends on its numbers. A world that
+reclaims strings has another pool, and so another lexicon.
 Cost: see `learn`; 70 bytes for a text of 12 words and 200 to 400 for a distinct word. The stem of a
 word takes 50 µs, once, when a query is first asked after the word has been learnt.
 """

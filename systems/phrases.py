@@ -4,7 +4,8 @@ What laws say repeats: of 10,000 agents a few hundred change in an hour what the
 them. So a sentence is looked up by the codes of its parts and made only when it is first needed;
 those that a batch needs for the first time are interned in the order in which it needs them.
 
-What is kept is a cache of the pool's own strings, whose codes never change: nothing of it is saved.
+What is kept is a cache of the pool's own strings, whose codes never change (a world that reclaims
+strings has another pool): nothing of it is saved.
 Cost: 4 ns a sentence that is known, 0.6 µs a new one.
 """
 

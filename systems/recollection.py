@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -49,13 +50,14 @@ from .diversity import POOL, diverse, unit_vectors_of
 from .lexicon import lexicon
 from .ranking import Held, Ranked, rank, words_of
 from .recall_cache import recall_cache
+from .recall_html import recall_html
 from .revival import revive as bring_back
 from .scoring import RecallScore, Scores, law_of, weights_of
 
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Recollection:
     """What came to mind: of agents[i] at places offsets[i] to offsets[i + 1], the best first.
 
@@ -79,6 +81,13 @@ class Recollection:
     def __len__(self) -> int:
         """How many memories came to mind."""
         return len(self.text)
+
+    def __repr__(self) -> str:
+        return f"<Recollection: {len(self):,} memories of {self.agents.size:,} agents>"
+
+    def _repr_html_(self) -> str:
+        title = f"What came to mind: {len(self):,} memories of {self.agents.size:,} agents"
+        return recall_html(self, title)
 
 
 def recall(
@@ -142,6 +151,7 @@ def recall(
     >>> found.text, found.keys.tolist()
     (['Bo is reading', 'rain'], [[7, 0], [7, 2]])
     """
+    begin = perf_counter_ns()
     planner = Planner(explain)
     filters = wanted(
         kinds=kinds, since=since, until=until, importance=importance, unexpired=unexpired,
@@ -177,6 +187,7 @@ def recall(
             found.ids[cold] = bring_back(world, found.keys[cold])
         if access:
             world.emit(Recalled(memory=found.ids[found.ids != NOBODY], time=world.clock.now))
+        world.telemetry.latency("recall").record(perf_counter_ns() - begin)
     return found
 
 

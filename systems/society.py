@@ -11,10 +11,10 @@ The order in which laws follow each other within a step:
     last     what is let go         consolidation, archiving, forgetting, capacity, knowledge;
                                     then metrics, if anybody listens
 
-`Contact` -> ties -> `Met` -> energy, emotion, knowledge, memories; `Observed` -> memories;
-`Recalled` -> reinforcement. A law works on the agents that have its components, and costs next to
-nothing where nobody does. Where an archive is attached (`archive.attach_archive`), what is inactive
-leaves for it before anything is forgotten.
+`Contact` -> ties -> `Met` -> energy, appraisal, emotion, knowledge, memories; `Appraisal` ->
+emotion; `Taught`, `Observed` -> memories; `Recalled` -> reinforcement. A law works on the agents
+that have its components, and costs next to nothing where nobody does. Where an archive is attached
+(`archive.attach_archive`), what is inactive leaves for it before anything is forgotten.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from .metrics import measure, measure_counts
 from .movement import refresh_positions
 from .perception import Perception, perceive
 from .pruning import Pruning, forget
+from .rapport import Rapport, appraise_contacts
 from .reflection import Reflecting, reflect
 from .reinforcement import Reinforcement, reinforce
 from .retention import Retention
@@ -60,6 +61,7 @@ SYSTEMS: tuple[Any, ...] = (
     perceive,
     apply_contacts,
     spend_energy,
+    appraise_contacts,
     feel,
     pass_on,
     remember_contacts,
@@ -94,6 +96,7 @@ SETTINGS: tuple[type, ...] = (
     Learning,
     Perception,
     Pruning,
+    Rapport,
     RecallScore,
     Reflecting,
     Reinforcement,

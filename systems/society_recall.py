@@ -20,6 +20,7 @@ Cost: see bench cases `recall_society`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ from .lexicon import lexicon
 from .postings import Matches, postings
 from .ranking import FINE, NO_VECTORS, Held, cosines_of, deviation, fuse, rank, words_of
 from .recall_cache import recall_cache
+from .recall_html import recall_html
 from .scoring import RecallScore, Scores, law_of, recall_scores, weights_of
 from .society_rows import SocietyRows, society_rows
 
@@ -52,7 +54,7 @@ EACH = 1_024
 """Memories of one text that are looked at: more that say the same are as good."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Remembered:
     """Who remembers what, the best first; (n,) each.
 
@@ -73,6 +75,12 @@ class Remembered:
     def __len__(self) -> int:
         """How many memories were found."""
         return len(self.text)
+
+    def __repr__(self) -> str:
+        return f"<Remembered: {len(self):,} memories>"
+
+    def _repr_html_(self) -> str:
+        return recall_html(self, f"Who remembers: {len(self):,} memories")
 
 
 def who_remembers(
@@ -120,6 +128,7 @@ def who_remembers(
     >>> found.text, found.keys.tolist()
     (['the cafe is on fire'], [[8, 0]])
     """
+    begin = perf_counter_ns()
     planner = Planner(explain)
     filters = wanted(
         kinds=kinds, since=since, until=until, importance=importance, unexpired=unexpired,
@@ -147,6 +156,7 @@ def who_remembers(
             cache.keep(key, found)
         if access:
             world.emit(Recalled(memory=found.ids, time=world.clock.now))
+        world.telemetry.latency("who_remembers").record(perf_counter_ns() - begin)
     return found
 
 

@@ -2,7 +2,7 @@
 
 At a contact (`Met`) each tells the other of every topic it knows, with the probability
 
-    strength of the teller's tie to the learner  *  confidence of the teller
+    strength of the teller's tie to the learner  *  confidence of the teller  *  appeal of the topic
 
 and what is told is an exposure of the learner (`knowledge`) with
 
@@ -17,7 +17,8 @@ Invariants: the state does not depend on how contacts are cut into batches, nor 
 knowledge gets its ids in the order of (time, number of the owner, number of the topic). A learner
 keeps the source that it first had something from; `Provenance.hops` is one more than the teller's
 then. Contacts of the dead, and of who has no `Persona`, teach nothing.
-Cost: about 0.12 µs for each piece of knowledge of those who met, and 1 µs for each telling.
+Cost: about 0.12 µs for each piece of knowledge of those who met, and 1 µs for each telling; a look
+at the appeal of each topic there is, and an array of these where one differs from 1.
 """
 
 from __future__ import annotations
@@ -111,14 +112,16 @@ class _Batch:
         own = self.world.has(self.agents, LearningRate)
         if own.any():
             rate[own] = self.world.get(self.agents[own], LearningRate.value)
+        appeal = _appeals(self.world)
         # Copies: events may be read-only, and numba would compile that case apart.
         columns = (met.time.copy(), met.strength.copy(), met.returned_strength.copy())
         done = 0
         while True:
             done = tell(
                 done, source, target, *columns,
-                stream, self.numbers, rate, f4(law.trust), f4(law.threshold), f4(law.half_life),
-                f4(law.growth), f4(law.longest), i8(self.old), self.known,
+                stream, self.numbers, rate, appeal,
+                f4(law.trust), f4(law.threshold), f4(law.half_life), f4(law.growth),
+                f4(law.longest), i8(self.old), self.known,
                 self.node, self.origin, self.touched, self.telling, self.counts,
             )  # fmt: skip
             if done == source.size:
@@ -185,6 +188,18 @@ class _Batch:
             source_number=self.numbers[origin["teacher"]],
             hops=node["hops"],
         )
+
+
+def _appeals(world: World) -> npt.NDArray[np.float32]:
+    """(t,) f4: the appeal of topics by their number; a single 1 where all have that."""
+    topics = world.query(Topic)
+    appeal = topics.gather(Topic.appeal)
+    if (appeal == 1).all():
+        return np.ones(1, np.float32)
+    number = topics.gather(Topic.number)
+    found = np.ones(int(number.max()) + 1, np.float32)
+    found[number] = appeal
+    return found
 
 
 COPIED = (

@@ -124,7 +124,8 @@ def known_in(node: Any, time: Any, threshold: Any) -> Any:
 
 @njit(nogil=True, error_model="numpy")
 def heard(stream: Any, time: Any, key: Any, topic: Any, strength: Any, known: Any) -> Any:
-    """Whether a teller passes a topic on; key: numbers of teller << 32 | learner."""
+    """Whether a teller passes a topic on; key: numbers of teller << 32 | learner. known: what is
+    known of it, times its appeal."""
     likely = f8(strength) * f8(known)
     return likely > 0 and uniform_at(stream, time, key, u8(topic)) < likely
 
@@ -155,16 +156,17 @@ def expose(
 @jit
 def tell(
     begin: Any, source_e: Any, target_e: Any, time_e: Any, strength_e: Any, returned_e: Any,
-    stream: Any, number_a: Any, rate_a: Any,
+    stream: Any, number_a: Any, rate_a: Any, appeal_t: Any,
     trust: Any, threshold: Any, first_half_life: Any, growth: Any, longest: Any,
     old: Any, known_a: Any, node_n: Any, origin_n: Any, touched_n: Any, telling_x: Any, counts: Any,
 ) -> Any:  # fmt: skip
     """Take contacts up from number `begin` on, as long as there is room; returns where it stopped.
 
     source_e, target_e: agents. time_e: i8 µs. strength_e, returned_e: f4. number_a, rate_a: of the
-    agents. old: how many nodes were there before the batch. known_a: (agents,) i8, how many each
-    has. counts: (3,) i8, how many nodes, touched nodes and tellings there are; the arrays before it
-    are changed and added to.
+    agents. appeal_t: (t,) f4, by the topics' numbers; the last one holds beyond. old: how many
+    nodes were there before the batch. known_a: (agents,) i8, how many each has. counts: (3,) i8,
+    how many nodes, touched nodes and tellings there are; the arrays before it are changed and
+    added to.
     """
     for e in range(begin, source_e.size):
         a, b, time = source_e[e], target_e[e], time_e[e]
@@ -195,8 +197,9 @@ def tell(
             if topic_b == topic:
                 before_b, hops_b = at_b, node_n[at_b].hops
                 knew_b = known_in(node_n[at_b], time, threshold)
-            told_b = heard(stream, time, key_ab, topic, forth, knew_a)
-            told_a = heard(stream, time, key_ba, topic, back, knew_b)
+            appeal = appeal_t[min(topic, appeal_t.size - 1)]
+            told_b = heard(stream, time, key_ab, topic, forth, knew_a * appeal)
+            told_a = heard(stream, time, key_ba, topic, back, knew_b * appeal)
             for way in range(2):
                 if way == 0:
                     told, knew, gain, learner, teacher = told_b, knew_b, gain_b, b, a

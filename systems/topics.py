@@ -28,7 +28,7 @@ from sortedcontainers import SortedList
 from populace.components.knowledge import Topic
 from populace.ecs import World
 from populace.ecs.entities import Ids
-from populace.ecs.errors import ColumnTypeError, ColumnValueError, QueryError
+from populace.ecs.errors import ColumnShapeError, ColumnTypeError, ColumnValueError, QueryError
 
 
 @dataclass(slots=True)
@@ -93,11 +93,12 @@ def topic_index(world: World) -> TopicIndex:
     return index
 
 
-def intern_topics(world: World, names: str | Iterable[str]) -> Ids:
+def intern_topics(world: World, names: str | Iterable[str], appeal: Any = 1.0) -> Ids:
     """(k,) u8: the topic of each name; those that are missing are made, in the order of names.
 
-    Raises ColumnTypeError for what is no str, ColumnValueError for an empty name,
-    StructuralChangeError; then nothing has changed.
+    appeal: in [0, 1], how much those that are made are worth telling; a number, or one for each
+    name. Raises ColumnTypeError for what is no str, ColumnValueError for an empty name or an appeal
+    out of range, ColumnShapeError, StructuralChangeError; then nothing has changed.
 
     >>> world = World()
     >>> tea, bread, again = intern_topics(world, ["tea", "bread", "tea"])
@@ -114,15 +115,23 @@ def intern_topics(world: World, names: str | Iterable[str]) -> Ids:
         if not name:
             raise ColumnValueError(f"a topic's name must not be empty; see place {place:,}")
     known = topic_index(world).ids
+    if np.ndim(appeal) and np.shape(appeal) != (len(asked),):
+        raise ColumnShapeError(
+            f"appeal must be one number, or one for each of the {len(asked):,} names; got shape "
+            f"{np.shape(appeal)}"
+        )
     missing = [name for name in dict.fromkeys(asked) if name not in known]
     if missing:
+        if np.ndim(appeal):
+            first = {name: place for place, name in reversed(list(enumerate(asked)))}
+            appeal = np.asarray(appeal)[[first[name] for name in missing]]
         world.store.guard("intern_topics")
+        given = world.resource(TopicNumbers).given if TopicNumbers in world.resources else 0
+        number = np.arange(given, given + len(missing))
+        world.spawn(len(missing), Topic(number=number, name=missing, appeal=appeal))
         if TopicNumbers not in world.resources:
             world.insert(TopicNumbers())
-        numbers = world.resource(TopicNumbers)
-        number = np.arange(numbers.given, numbers.given + len(missing))
-        world.spawn(len(missing), Topic(number=number, name=missing))
-        numbers.given += len(missing)
+        world.resource(TopicNumbers).given += len(missing)
     return np.array([known[name] for name in asked], np.uint64)
 
 

@@ -79,13 +79,21 @@ def _phrase(name: str, text: str) -> str:
     text = text.strip().rstrip(".!")
     for said, doing in _DONE.items():
         if text.startswith(said):
-            return doing + text.removeprefix(said)
+            return doing + _subject(text.removeprefix(said))
     found = _STATE.fullmatch(text)
     if found is None or _is_doing(text):
         return text
     who, what = found["who"], found["what"]
     doing = what if _is_doing(what) else f"being {what}"
     return doing if who == name else f"{who} {doing}"
+
+
+def _subject(text: str) -> str:
+    """Whom somebody saw or talked with, or what about: without how it felt, and without the place
+    where there is a subject, in which the last " at " is taken for the place's."""
+    met, _, _ = text.partition("; felt ")
+    who, about, what = met.partition(" about ")
+    return who + about + (what.rpartition(" at ")[0] or what)
 
 
 def _is_doing(text: str) -> bool:

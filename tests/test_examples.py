@@ -8,8 +8,12 @@ import pytest
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.py"))
 SAYS = {
-    "small_society": "know the rumour",
+    "custom_component": "had a good meal: 1,000 memories",
+    "first_world": "asked about the fire, Ann says: ['a fire broke out in the mill']",
+    "game_loop": "120 frames",
     "own_decay_law": "somebody asks about the fire",
+    "rumour_study": "half of the village knows",
+    "sql_on_a_living_world": "another thread saw",
 }
 
 

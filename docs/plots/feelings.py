@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from populace.components import Persona
+from populace.components import Contact, Persona, Tie, TieState
 from populace.components.emotion import OCC, Appraisal, Emotion, Mood
 from populace.components.lineage import Lineage
 from populace.ecs import World, hours, minutes
@@ -11,7 +11,9 @@ from populace.systems.emotion import feel
 from populace.systems.feelings import feelings_of
 from populace.systems.heredity import Heredity, births
 from populace.systems.kinship import kinship
+from populace.systems.rapport import Rapport, outcomes
 from populace.systems.temperament import temperament
+from populace.systems.ties import Ties, apply_contacts
 
 
 def plot_emotion(axes):
@@ -41,6 +43,33 @@ def plot_emotion(axes):
     axes.plot(moments / hours(1), mood, lw=1.8, label="mood")
     axes.axhline(rest, ls=":", color="grey", label="temperament")
     axes.set(xlabel="h", ylabel="pleasure", ylim=(-1, 1), title="joy, anger, and three frights")
+    axes.legend(frameon=False)
+
+
+def plot_rapport(axes):
+    """The valence of 400 pairs over 60 contacts, a day apart, by how agreeable both are."""
+    pairs, days_met = 400, 60
+    for agreeableness, colour in ((0.2, "tab:red"), (0.5, "tab:grey"), (0.8, "tab:green")):
+        world = World(seed=7)
+        for law in (Ties(), Rapport()):
+            world.insert(law)
+        world.add_system(apply_contacts)
+        people = world.spawn(
+            2 * pairs, Persona(number=np.arange(2 * pairs), agreeableness=agreeableness)
+        )
+        source, target = people[:pairs], people[pairs:]
+        ties, _ = world.ensure(Tie(source=source, target=target))
+        valence = [world.get(ties, TieState.valence)]
+        for _ in range(days_met):
+            now = world.clock.now
+            went = outcomes(world, source, target, now)
+            world.emit(Contact(source=source, target=target, time=now, outcome=went, mutual=True))
+            world.step(hours(24))
+            valence.append(world.get(ties, TieState.valence))
+        low, middle, high = np.percentile(valence, [10, 50, 90], axis=1)
+        axes.plot(middle, color=colour, label=f"agreeableness {agreeableness}")
+        axes.fill_between(range(days_met + 1), low, high, color=colour, alpha=0.15, lw=0)
+    axes.set(xlabel="contacts", ylabel="valence", title="rapport: median and 80 % of pairs")
     axes.legend(frameon=False)
 
 

@@ -17,13 +17,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from . import commands_import, commands_query, commands_run, commands_snapshot
+from . import (
+    commands_import,
+    commands_query,
+    commands_report,
+    commands_run,
+    commands_scenario,
+    commands_snapshot,
+    commands_sweep,
+)
 from .options import make_command
 
 EXAMPLES = """examples:
-  populace run --agents 1000
-  populace run --agents 1000 --checkpoint town
+  populace run --agents 1000 --days 7 --dir town
   populace resume town
+  populace report town
   populace sql town "SELECT kind, count(*) FROM memories GROUP BY kind"
   populace export town --to tables
   populace import ville saved/July1_the_ville --out minds
@@ -39,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        command: Callable[[argparse.Namespace], None] = options.command
+        command: Callable[[argparse.Namespace], int | None] = options.command
         with _plain_warnings():
-            command(options)
+            code = command(options) or 0
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("populace: interrupted", file=sys.stderr)
@@ -57,20 +65,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"populace: {error}", file=sys.stderr)
         return 1
     except Exception as error:
-        code = _code_of(error)
-        if code is None:
+        told = _code_of(error)
+        if told is None:
             raise
         print(f"populace: {error}", file=sys.stderr)
-        return code
-    return 0
+        return told
+    return code
 
 
 def _code_of(error: Exception) -> int | None:
     """The exit code for an error that is told in a line; None for one that is a fault of ours."""
     from populace.ecs import errors
 
-    told = (errors.SourceFileError, errors.SnapshotError, errors.SchemaError,
-            errors.KeyMismatchError, errors.SqlError)  # fmt: skip
+    told = (errors.SettingError, errors.SourceFileError, errors.SnapshotError,
+            errors.SchemaError, errors.KeyMismatchError, errors.SqlError)  # fmt: skip
     if isinstance(error, errors.LockedError):
         return 1
     return 2 if isinstance(error, told) else None
@@ -108,6 +116,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (commands_run, commands_import, commands_snapshot, commands_query):
+    for module in (
+        commands_run,
+        commands_scenario,
+        commands_sweep,
+        commands_import,
+        commands_snapshot,
+        commands_query,
+        commands_report,
+    ):
         module.add(commands)
     return parser

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import add_key, key_of, make_command, refuse_no_directory, tell, whole
+from .options import add_key, find_snapshots, key_of, make_command, tell, whole
 
 if TYPE_CHECKING:
     from populace.storage.results import Result
@@ -127,7 +127,7 @@ def _moment(text: str) -> datetime:
 
 
 def _sql(options: argparse.Namespace) -> None:
-    refuse_no_directory(options)
+    find_snapshots(options)
     if options.query is not None and options.preset is not None:
         options.misuse("give a QUERY or a --preset, not both")
     if options.arg and options.preset is None:
@@ -227,7 +227,7 @@ def _list(options: argparse.Namespace, source: Askable) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    refuse_no_directory(options)
+    find_snapshots(options)
     from populace.storage import Snapshots
     from populace.storage.export import check_export, export_tables
     from populace.storage.graph import write_graphml

@@ -1,22 +1,22 @@
-"""`populace run` and `populace resume`: a scenario, headless, with snapshots of it."""
+"""`populace run` and `populace resume`: a scenario, headless, and what it leaves behind."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from .options import (
     add_key,
+    add_parameters,
     add_shared,
     check_out,
     key_of,
     make_command,
     number_of_days,
-    progress_of_days,
+    parameters_for,
     span,
     tell,
     whole,
@@ -25,30 +25,31 @@ from .options import (
 
 if TYPE_CHECKING:
     from populace.ecs import World
-    from populace.storage import Checkpointer
+    from populace.runs.directory import RunDirectory
+    from populace.runs.outcome import Outcome
+    from populace.runs.session import Saving
+    from populace.runs.watching import Watch
 
-    from .run import RunReport
-
-MOST_MEMORIES = 2**32 - 2
-DEFAULT_AGENTS = 10_000
+INTERRUPTED, STOPPED = 130, 3
 
 RUN_EXAMPLES = """examples:
   populace run
-      10,000 agents live 30 days and form 1,000,000 memories
-  populace run --agents 1000 --days 365 --out year
-      a year of a village, kept as year/agents.parquet and year/memories.parquet
-  populace run --from year --days 7 --out another-week
-      the same village goes on living
-  populace run --from ville --memories 0 --days 7 --json
-      what three imported agents still remember a week later
-  populace run --agents 1000 --checkpoint town --every 1d --keep 3
-      a snapshot after each day, of which the newest full ones are kept
+      a town of 10,000 people lives for 30 days; what comes of it is in runs/town-1
+  populace run town --agents 500 --days 7 --dir monday --set ties.half_life=7d
+  populace run mine.toml --every 1d --keep 3
+      the scenario and parameters of a file; a snapshot after each day
+  populace run smallville --from saved/July1_the_ville
+      agents with imported memories among generated neighbours
+  populace run replay --from calls.csv --set replay.time_unit=s
+      a recorded log of contacts drives who meets whom
+  populace run harbour.py
+      a scenario of your own: one Python file
+  populace run stream --agents 1000 --set stream.memories=500 --no-dir --json
 """
 RESUME_EXAMPLES = """examples:
-  populace resume town
-      goes on where the newest snapshot in town was made, as if nothing had come between
-  populace resume town --out tables
-  populace resume town --days 7
+  populace resume runs/town-1
+      goes on where its newest snapshot was made, as if nothing had come between
+  populace resume runs/town-1 --days 7
       a run that is over lives for another week
 """
 
@@ -59,66 +60,56 @@ def add(commands: Any) -> None:
         commands.add_parser,
         RUN_EXAMPLES,
         "run",
-        help="let agents live, form memories and forget",
-        description="Let agents live for some days in steps of an hour, form memories, and forget "
-        "by the law: strength halves every 3 days without access, and what falls below 0.05 goes "
-        "after a day of grace. The same options give the same tables.",
+        help="run a scenario",
+        description="Build a scenario's society and let it live, step by step. The same parameters "
+        "give the same world, bit for bit. Ctrl-C ends it after the step, saved: `populace resume` "
+        "goes on. Exit codes: 0 done, 3 stopped at the memory limit, 130 interrupted.",
     )
+    run.add_argument(
+        "scenario", nargs="?", default="town", metavar="SCENARIO",
+        help="town, replay, smallville, stream, a FILE.toml or a FILE.py (default town)",
+    )  # fmt: skip
     run.add_argument(
         "--from", dest="source", type=Path, metavar="PATH",
-        help="begin with these minds: memory streams, personas, or tables that populace wrote",
+        help="what the scenario begins with: personas, memory streams, a log of contacts",
     )  # fmt: skip
+    run.add_argument("--agents", metavar="N", help="as --set town.agents=N")
+    run.add_argument("--days", metavar="D", help="as --set run.days=D: a number, or as 12h")
+    run.add_argument("--seed", metavar="S", help="as --set run.seed=S")
+    add_parameters(run)
     run.add_argument(
-        "--agents", type=whole(0, 100_000_000), metavar="N",
-        help=f"agents to generate (default {DEFAULT_AGENTS}; with --from 0: they join the others)",
+        "--dir", type=Path, metavar="RUN",
+        help="the run's directory (default: the first free of runs/SCENARIO-1, -2, ...)",
     )  # fmt: skip
-    run.add_argument(
-        "--memories", type=whole(0, 2**31 - 1), default=100, metavar="M",
-        help="memories that each agent forms over the days (default 100)",
-    )  # fmt: skip
-    run.add_argument(
-        "--days", type=number_of_days, default=30.0, metavar="D", help="simulated days (default 30)"
-    )
-    run.add_argument(
-        "--seed", type=whole(0, 2**63 - 1), default=1, metavar="S", help="random seed (default 1)"
-    )
-    run.add_argument(
-        "--threads", type=whole(1, 1024), default=1, metavar="T", help="threads (default 1)"
-    )
+    run.add_argument("--no-dir", action="store_true", help="keep nothing")
+    _add_running(run)
     add_shared(run, _run)
-    run.add_argument(
-        "--checkpoint", type=Path, metavar="DIR", help="save snapshots into DIR while it runs"
-    )
-    _add_checkpoints(run)
     resume = make_command(
         commands.add_parser,
         RESUME_EXAMPLES,
         "resume",
         help="go on with a run from its newest snapshot",
-        description="Load the newest good snapshot that `populace run --checkpoint DIR` saved, "
-        "live on to the end of its days, and save snapshots there as before. What comes out is "
-        "what the run would have come to without a break, to the bit.",
+        description="Load the newest good snapshot of a run, live on to the end of its days, and "
+        "save there as before. What comes out is what the run would have come to without a break, "
+        "to the bit.",
     )
-    resume.add_argument("directory", type=Path, metavar="DIR", help="the directory of snapshots")
+    resume.add_argument("directory", type=Path, metavar="RUN", help="the run's directory")
     resume.add_argument(
         "--days", type=number_of_days, metavar="D",
         help="live on for so many days, if the run is over",
     )  # fmt: skip
-    resume.add_argument(
-        "--memories", type=whole(0, 2**31 - 1), metavar="M",
-        help="memories that each agent forms over these days (default: as many a day as before)",
-    )  # fmt: skip
-    resume.add_argument(
-        "--threads", type=whole(1, 1024), default=1, metavar="T", help="threads (default 1)"
-    )
-    _add_checkpoints(resume)
+    _add_running(resume)
     add_shared(resume, _resume)
 
 
-def _add_checkpoints(parser: argparse.ArgumentParser) -> None:
+def _add_running(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threads", type=whole(1, 1024), default=1, metavar="T",
+        help="threads (default 1); they change no result",
+    )  # fmt: skip
     parser.add_argument(
         "--every", type=span, metavar="SPAN",
-        help="of simulated time between snapshots, as 6h or 7d (default 1d)",
+        help="of simulated time between snapshots, as 6h or 7d (default: one at the end)",
     )  # fmt: skip
     parser.add_argument(
         "--every-wall", type=span, metavar="SPAN", help="of wall time between snapshots, as 10m"
@@ -128,136 +119,155 @@ def _add_checkpoints(parser: argparse.ArgumentParser) -> None:
         help="keep the newest N full snapshots and their deltas (default: all)",
     )  # fmt: skip
     add_key(parser)
-
-
-def _run(options: argparse.Namespace) -> None:
-    n_agents = options.agents
-    if n_agents is None:
-        n_agents = DEFAULT_AGENTS if options.source is None else 0
-    elif n_agents == 0 and options.source is None:
-        options.misuse("--agents 0 leaves nobody to live: give at least 1, or --from")
-    if n_agents * options.memories > MOST_MEMORIES:
-        options.misuse(
-            f"--agents {n_agents} times --memories {options.memories} is more than a world holds, "
-            f"{MOST_MEMORIES:,} entities"
-        )
-    if options.checkpoint is None:
-        for name in ("every", "every_wall", "keep", "key_file"):
-            if getattr(options, name) is not None:
-                flag = name.replace("_", "-")
-                options.misuse(f"--{flag} is about --checkpoint, and there is no --checkpoint")
-    else:
-        _refuse_other_snapshots(options)
-    check_out(options)
-    from populace.components import Metric
-
-    from . import run
-    from .minds import read_minds
-
-    settings = run.RunSettings(
-        agents=n_agents,
-        memories=options.memories,
-        days=options.days,
-        seed=options.seed,
-        threads=options.threads,
-        minds=None if options.source is None else read_minds(options.source),
-        source="" if options.source is None else options.source.name,
+    parser.add_argument(
+        "--memory-limit", metavar="SIZE",
+        help="as 8GiB: below it by forgetting earlier, at it the run stops, saved",
+    )  # fmt: skip
+    parser.add_argument(
+        "--telemetry", metavar="FILE", help="a line of JSON for each step; - is stderr"
     )
-    compile_s = run.warm_up()
-    begin = perf_counter()
-    world = run.build_society(settings)
-    if options.checkpoint is not None:
-        world.keep(Metric)
-    setup_s = perf_counter() - begin
-    report = _live(options, world, options.checkpoint)
-    report.compile_s, report.setup_s = compile_s, setup_s
-    _finish(options, world, report)
+    parser.add_argument(
+        "--prometheus", type=whole(0, 65_535), metavar="PORT",
+        help="serve metrics to Prometheus at this port of 127.0.0.1 (0: any free one)",
+    )  # fmt: skip
+    parser.add_argument("--verbose", action="store_true", help="the log on stderr too")
 
 
-def _refuse_other_snapshots(options: argparse.Namespace) -> None:
-    from populace.storage import Snapshots
+def _run(options: argparse.Namespace) -> int:
+    began = perf_counter()
+    if options.no_dir:
+        _refuse(options, ("dir", "every", "every_wall", "keep", "key_file"), "--no-dir")
+    check_out(options)
+    watch = _watch(options)
+    from populace.runs.directory import RunDirectory, free_directory
+    from populace.runs.session import Session
+    from populace.scenarios.registry import find_scenario
 
-    if Snapshots(options.checkpoint).numbers():
+    scenario = find_scenario(options.scenario)
+    options.overrides = [*_shortcuts(options, scenario), *options.overrides]
+    parameters = parameters_for(options, options.scenario)
+    directory = None
+    if not options.no_dir:
+        directory = RunDirectory(options.dir or free_directory(scenario.name))
+        _refuse_other_run(options, directory)
+        if options.out is not None and options.out.resolve() == directory.path.resolve():
+            options.misuse(f"--out {options.out} is the directory of the run: name another")
+    session = Session(
+        scenario, directory, _saving(options), options.threads, watch, options.verbose, began
+    )
+    world, outcome = session.start(parameters)
+    return _finish(options, world, outcome, directory)
+
+
+def _shortcuts(options: argparse.Namespace, scenario: Any) -> list[str]:
+    """What the short options set, as --set would."""
+    found = []
+    for value, name in ((options.days, "run.days"), (options.seed, "run.seed")):
+        if value is not None:
+            found.append(f"{name}={value}")
+    if options.agents is not None:
+        owners = [s for s, cls in scenario.sections.items()
+                  if "agents" in getattr(cls, "__dataclass_fields__", {})]  # fmt: skip
+        if not owners:
+            options.misuse(f"--agents: the scenario {scenario.name} has no parameter `agents`")
+        found.append(f"{owners[0]}.agents={options.agents}")
+    if options.source is not None:
+        if not scenario.source:
+            options.misuse(f"--from: the scenario {scenario.name} begins with nothing from outside")
+        found.append(f"{scenario.source}={options.source}")
+    return found
+
+
+def _refuse(options: argparse.Namespace, names: Sequence[str], flag: str) -> None:
+    for name in names:
+        if getattr(options, name) is not None:
+            options.misuse(f"--{name.replace('_', '-')} and {flag} contradict each other")
+
+
+def _refuse_other_run(options: argparse.Namespace, directory: RunDirectory) -> None:
+    path = directory.path
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
         options.misuse(
-            f"--checkpoint {options.checkpoint} holds snapshots already: go on with `populace "
-            f"resume {options.checkpoint}`, or name another directory"
+            f"--dir {path} holds something already: go on with `populace resume {path}`, or name "
+            f"another directory"
         )
 
 
-def _resume(options: argparse.Namespace) -> None:
+def _saving(options: argparse.Namespace, before: Mapping[str, Any] | None = None) -> Saving:
+    """When to save. before: what holds where no option says otherwise."""
+    from populace.runs.session import Saving
+
+    wall = None if options.every_wall is None else options.every_wall / 1e6
+    given = {"every": options.every, "every_s": wall}
+    if options.every is None and wall is None and before:
+        given = {name: before.get(name) for name in given}
+    keep = options.keep or (before or {}).get("keep")
+    return Saving(given["every"], given["every_s"], keep, key_of(options))
+
+
+def _watch(options: argparse.Namespace) -> Watch:
+    """What makes the watchers that are asked for."""
+    from populace.runs.watching import watched_by
+
+    return watched_by(
+        memory_limit=options.memory_limit,
+        telemetry=options.telemetry,
+        prometheus=options.prometheus,
+    )
+
+
+def _resume(options: argparse.Namespace) -> int:
+    began = perf_counter()
     check_out(options)
+    watch = _watch(options)
+    from populace.ecs import days
+    from populace.runs.directory import RunDirectory
+    from populace.runs.headless import days_left
+    from populace.runs.itinerary import Itinerary
+    from populace.runs.session import Session
+    from populace.scenarios.registry import find_scenario
     from populace.storage import load
 
-    from . import run
-
-    if options.memories is not None and options.days is None:
-        options.misuse("--memories is about --days, and there is no --days")
-    begin = perf_counter()
-    world = load(options.directory, key=key_of(options), threads=max(options.threads, 2))
+    directory = RunDirectory(options.directory).open()
+    # Before the world, which may hold what a scenario's own file defines.
+    scenario = find_scenario(directory.found_as)
+    world = load(directory.snapshots, key=key_of(options), threads=max(options.threads, 2))
     world.threads = options.threads
-    if run.Scenario not in world.resources:
+    if Itinerary not in world.resources:
         options.misuse(
-            f"{options.directory} holds the world of another program: go on with it there, by "
-            f"populace.load({str(options.directory)!r})"
+            f"{directory.snapshots} holds the world of another program: go on with it there, by "
+            f"populace.load({str(directory.snapshots)!r})"
         )
+    way = world.resource(Itinerary)
     if options.days is not None:
-        left = run.days_left(world)
-        if left:
+        if left := days_left(world):
             options.misuse(f"--days: {left:g} days of the run are left; resume it without first")
-        run.live_longer(world, options.days, options.memories)
-    run.add_systems(world)
-    setup_s = perf_counter() - begin
-    report = _live(options, world, options.directory)
-    report.setup_s = setup_s
-    _finish(options, world, report)
+        way.end_us = world.clock.now + days(options.days)
+        if scenario.prolong is not None:
+            scenario.prolong(world, way.end_us)
+    saving = _saving(options, directory.manifest.get("saving", {}))
+    session = Session(scenario, directory, saving, options.threads, watch, options.verbose, began)
+    return _finish(options, world, session.go_on(world), directory)
 
 
-def _live(options: argparse.Namespace, world: World, directory: Path | None) -> RunReport:
-    from . import run
+def _finish(
+    options: argparse.Namespace, world: World, outcome: Outcome, directory: RunDirectory | None
+) -> int:
+    """Write the tables, tell the result, and give the exit code."""
+    from populace.runs.itinerary import Itinerary
+    from populace.runs.session import write_result
 
-    with (
-        _checkpoints(options, world, directory) as checkpointer,
-        progress_of_days(run.days_left(world)) as on_day,
-    ):
-        report = run.live(world, on_day=on_day)
-        if checkpointer is not None:
-            checkpointer.finish()
-            report.snapshots = len(checkpointer.saved)
-            report.longest_pause_s = max(saved.pause_s for saved in checkpointer.saved)
-    return report
-
-
-@contextmanager
-def _checkpoints(
-    options: argparse.Namespace, world: World, directory: Path | None
-) -> Iterator[Checkpointer | None]:
-    from populace.ecs import days
-    from populace.storage import Checkpointer
-
-    from . import run
-
-    if directory is None or not run.days_left(world):
-        yield None  # nothing will happen that is not saved
-        return
-
-    wall = options.every_wall
-    simulated = options.every if wall is None or options.every is not None else None
-    with Checkpointer(
-        world,
-        directory,
-        every=simulated or (None if wall else days(1)),
-        every_s=None if wall is None else wall / 1e6,
-        keep=options.keep,
-        key=key_of(options),
-    ) as checkpointer:
-        yield checkpointer
-
-
-def _finish(options: argparse.Namespace, world: World, report: RunReport) -> None:
-    from .report import print_run, run_facts
-    from .run import Scenario
+    from .report import print_run
 
     begin = perf_counter()
-    tables = write_minds(options, world, world.resource(Scenario).facts)
-    report.write_s = perf_counter() - begin if tables else 0.0
-    tell(options, {**run_facts(report), **tables}, lambda console: print_run(report, console))
+    way = world.resource(Itinerary)
+    about = {"made_by": "populace run", "scenario": way.scenario, "seed": world.seed,
+             "days": way.days}  # fmt: skip
+    tables = write_minds(options, world, about)
+    outcome.write_s = perf_counter() - begin if tables else 0.0
+    facts: dict[str, Any] = {**outcome.facts(), **tables}
+    if directory is not None:
+        facts["dir"] = str(directory.path)
+        write_result(directory, facts)
+    tell(options, facts, lambda console: print_run(outcome, directory, console))
+    return {"interrupted": INTERRUPTED, "stopped": STOPPED}.get(outcome.status, 0)

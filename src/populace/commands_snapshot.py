@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .options import add_key, key_of, make_command, refuse_no_directory, tell, whole
+from .options import add_key, find_snapshots, key_of, make_command, tell, whole
 
 INFO_EXAMPLES = """examples:
   populace info town
@@ -69,7 +69,7 @@ def _info(options: argparse.Namespace) -> None:
 
     from .report import print_snapshots, snapshot_facts
 
-    refuse_no_directory(options)
+    find_snapshots(options)
     snapshots = Snapshots(options.directory, key=key_of(options))
     facts = snapshot_facts(snapshots, verify=options.verify)
     tell(options, facts, lambda console: print_snapshots(facts, console))
@@ -81,7 +81,7 @@ def _info(options: argparse.Namespace) -> None:
 def _compact(options: argparse.Namespace) -> None:
     from populace.storage import Snapshots
 
-    refuse_no_directory(options)
+    find_snapshots(options)
     manifest = Snapshots(options.directory, key=key_of(options)).compact()
     facts = {"number": manifest.number, "rows": manifest.rows, "bytes": manifest.bytes}
     tell(options, facts, lambda console: console.print(
@@ -93,7 +93,7 @@ def _compact(options: argparse.Namespace) -> None:
 def _prune(options: argparse.Namespace) -> None:
     from populace.storage import Snapshots
 
-    refuse_no_directory(options)
+    find_snapshots(options)
     snapshots = Snapshots(options.directory, key=key_of(options))
     gone = snapshots.prune(options.keep)
     facts = {"deleted": gone, "kept": snapshots.numbers()}

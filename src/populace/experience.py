@@ -13,6 +13,7 @@ Cost: about 0.6 µs per memory; 30 ms for the 37,000 sentences of the embedded n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,11 @@ class Sentences:
     own_thoughts: Codes  # (names, thoughts and topics)
     friend_thoughts: Codes  # (names, thoughts)
     chats: Codes  # (names, topics)
+
+    def text_codes(self) -> Iterator[Codes]:
+        """The sentences are held, whether anybody remembers them or not."""
+        yield from (self.idle, self.used, self.acts)
+        yield from (self.own_thoughts, self.friend_thoughts, self.chats)
 
 
 def prepare_sentences(world: World, *, seed: int) -> Sentences:

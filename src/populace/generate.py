@@ -38,12 +38,11 @@ def populate(world: World, n_agents: int, *, seed: int) -> npt.NDArray[np.uint64
     """
     number = next_number(world) + np.arange(n_agents)
     traits = big_five(seed, number)
-    ages = YOUNGEST + random.integers(seed, "generate.age", number, OLDEST + 1 - YOUNGEST)
     ids: npt.NDArray[np.uint64] = world.spawn(
         n_agents,
         Persona(
             number=number,
-            name=_names(world, seed, number),
+            name=names_of(world, seed, number),
             openness=traits[0],
             conscientiousness=traits[1],
             extraversion=traits[2],
@@ -51,7 +50,7 @@ def populate(world: World, n_agents: int, *, seed: int) -> npt.NDArray[np.uint64
             neuroticism=traits[4],
         ),
         Biography(
-            age=ages,
+            age=ages_of(seed, number),
             innate=_innate(world, traits),
             learned=_learned(world, seed, number),
             lifestyle=_lifestyle(world, seed, number),
@@ -67,6 +66,14 @@ def big_five(seed: int, number: Any) -> npt.NDArray[np.float64]:
     return np.clip(TRAIT_MEAN + TRAIT_DEVIATION * np.stack(drawn), 0, 1)
 
 
+def ages_of(seed: int, number: Any) -> npt.NDArray[np.int64]:
+    """(n,) i8 years, even from 18 to 80."""
+    drawn: npt.NDArray[np.int64] = random.integers(
+        seed, "generate.age", number, OLDEST + 1 - YOUNGEST
+    )
+    return YOUNGEST + drawn
+
+
 def workplaces(seed: int, number: Any) -> npt.NDArray[np.int64]:
     """(n,) i8: where the agents of those numbers work, as places of `words.PLACES`."""
     found: npt.NDArray[np.int64] = WORKPLACES[
@@ -75,7 +82,7 @@ def workplaces(seed: int, number: Any) -> npt.NDArray[np.int64]:
     return found
 
 
-def _names(world: World, seed: int, number: Any) -> Codes:
+def names_of(world: World, seed: int, number: Any) -> Codes:
     """Walks all full names in strides that share no factor with their count: no early repeats."""
     start = int(random.integers(seed, "generate.name", 0, N_NAMES)[0])
     chosen, inverse = np.unique((start + number * STRIDE) % N_NAMES, return_inverse=True)

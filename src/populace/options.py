@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from populace.scenarios.spans import span_in
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from populace.ecs import World
+    from populace.scenarios.parameters import Parameters
     from populace.storage import Key
 
 Command = Callable[[argparse.Namespace], None]
@@ -36,31 +37,6 @@ def tell(
         for name, rows in facts["tables"].items():
             path = options.out / f"{name}.parquet"
             console.print(f"{path}: {rows:,} rows", highlight=False, markup=False, soft_wrap=True)
-
-
-@contextmanager
-def progress_of_days(n_days: float) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on stderr that counts days; nothing where stderr is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as progress:
-        task = progress.add_task("day 0", total=n_days)
-
-        def on_day(day: int, n_memories: int) -> None:
-            said = f"day {day}: {n_memories:,} memories"
-            progress.update(task, completed=min(day, n_days), description=said)
-
-        yield on_day
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
@@ -91,16 +67,11 @@ def number_of_days(text: str) -> float:
     return number
 
 
-_SPAN_US = {
-    "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000,
-}  # fmt: skip
-
-
 def span(text: str) -> int:
     """A span of time such as 90s, 30m, 1h or 14d, in µs."""
     try:
-        us = round(float(text[:-1]) * _SPAN_US[text[-1:]])
-    except (ValueError, KeyError, OverflowError):
+        us = round(span_in(text) * 1e6)
+    except (ValueError, OverflowError):
         us = 0
     if not 1_000_000 <= us <= 10**15:
         raise argparse.ArgumentTypeError(
@@ -152,6 +123,34 @@ def write_minds(options: argparse.Namespace, world: World, about: dict[str, Any]
     return {"out": str(options.out), "tables": rows}
 
 
+def add_parameters(parser: argparse.ArgumentParser) -> None:
+    """The options that set a scenario's parameters; `parameters_for` reads them."""
+    parser.add_argument(
+        "--set", dest="overrides", action="append", default=[], metavar="SECTION.KEY=VALUE",
+        help="a parameter, as ties.half_life=7d; may be given again for another",
+    )  # fmt: skip
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE.toml",
+        help="with parameters, as `populace scenario show` prints them",
+    )  # fmt: skip
+
+
+def parameters_for(options: argparse.Namespace, scenario: str) -> Parameters:
+    """The parameters of a scenario, by its name or its file, as the options set them.
+
+    A TOML file that stands for the scenario is its --config, too.
+    """
+    file = options.config
+    if scenario.endswith(".toml"):
+        if file is not None:
+            options.misuse(f"--config is a second file of parameters beside {scenario}: give one")
+        file = Path(scenario)
+    from populace.scenarios.parameters import read_parameters
+    from populace.scenarios.registry import find_scenario
+
+    return read_parameters(find_scenario(scenario), file=file, overrides=options.overrides)
+
+
 def add_key(parser: argparse.ArgumentParser) -> None:
     """The option that names an encryption key."""
     parser.add_argument(
@@ -169,7 +168,13 @@ def key_of(options: argparse.Namespace) -> Key | None:
     return Key.from_environment() if os.environ.get("POPULACE_KEY") else None
 
 
-def refuse_no_directory(options: argparse.Namespace) -> None:
-    """A directory that is to be read must be there; a URI is looked up by who reads it."""
+def find_snapshots(options: argparse.Namespace) -> None:
+    """Let `directory` be that of the snapshots, where it names a run's.
+
+    A directory that is to be read must be there; a URI is looked up by who reads it.
+    """
     if "://" not in options.directory and not Path(options.directory).is_dir():
         options.misuse(f"DIR: there is no directory {options.directory}")
+    from populace.runs.directory import snapshots_in
+
+    options.directory = snapshots_in(options.directory)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from datetime import timedelta
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,21 +15,17 @@ from populace.components import Persona
 from populace.components.tie import Tie, TieState, TieStrength
 from populace.ecs import World
 from populace.ecs.errors import SnapshotError
+from populace.runs.directory import RunDirectory
+from populace.runs.outcome import Outcome
 from populace.storage import Snapshots
 from populace.storage.datafiles import DataFiles
 from populace.storage.results import Result
 
 from .contacts import ContactLog
+from .dates import date
 from .personas import Personas
 from .questions import Preset
-from .run import RunReport
-from .source import EPOCH
 from .ville import Ville
-
-
-def date(us: int) -> str:
-    """A simulated time as text, to the minute."""
-    return (EPOCH + timedelta(microseconds=us)).strftime("%Y-%m-%d %H:%M")
 
 
 def plain(text: str) -> Text:
@@ -39,60 +33,68 @@ def plain(text: str) -> Text:
     return Text("".join(letter if letter.isprintable() else " " for letter in text))
 
 
-def days_lived(report: RunReport) -> str:
-    """How long the run was, in words."""
-    n = len(report.kept_by_day)
-    return f"{n} day{'s' * (n != 1)}"
-
-
-def run_facts(report: RunReport) -> dict[str, Any]:
-    """A run as JSON: counts, seconds, and the strongest memories of one agent."""
-    facts = {"forgotten": report.forgotten, **asdict(report)}
-    facts["rows_per_s"] = round(report.rows_per_s)
-    for name in ("sweep_s", "compile_s", "setup_s", "run_s", "write_s", "longest_pause_s"):
-        facts[name] = round(facts[name], 4)
-    return facts
-
-
-def print_run(report: RunReport, console: Console) -> None:
-    """A run as a table."""
-    table = Table(title="populace run", show_header=False, title_justify="left")
+def print_run(outcome: Outcome, directory: RunDirectory | None, console: Console) -> None:
+    """A run as a table, what the scenario tells, what an agent remembers, and where all is kept."""
+    table = Table(title=f"populace run {outcome.scenario}", show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(justify="right")
-    for label, text in (
-        ("agents", f"{report.agents:,}"),
-        ("memories imported", f"{report.imported:,}"),
-        ("memories formed", f"{report.formed:,}"),
-        ("forgotten", f"{report.forgotten:,}"),
-        *((f"  {why}", f"{count:,}") for why, count in report.forgotten_by.items()),
-        ("kept", f"{report.kept:,}"),
-        ("rows swept", f"{report.rows_swept:,}"),
-        ("rows swept per second", f"{report.rows_per_s / 1e6:,.0f} million"),
-        ("seconds: compiling or loading kernels", f"{report.compile_s:.2f}"),
-        ("seconds: setting up", f"{report.setup_s:.2f}"),
-        (f"seconds: living {days_lived(report)}", f"{report.run_s:.2f}"),
-        ("snapshots", f"{report.snapshots:,}"),
-        ("seconds: longest pause for one", f"{report.longest_pause_s:.4f}"),
-        ("seconds: writing tables", f"{report.write_s:.2f}"),
-    ):
-        if (label != "memories imported" or report.imported) and (
-            label not in ("snapshots", "seconds: longest pause for one") or report.snapshots
-        ):
-            table.add_row(label, text)
+    for label, text in _told_of(outcome):
+        table.add_row(label, text)
     console.print(table)
-    if not report.strongest:
-        return
-    title = plain(f"What {report.strongest_of} remembers best")
-    memories = Table(title=title, title_justify="left")
-    memories.add_column("strength", justify="right")
-    memories.add_column("kind")
-    memories.add_column("formed", no_wrap=True)
-    memories.add_column("memory")
-    for memory in report.strongest:
-        memories.add_row(
-            f"{memory.strength:.3f}", memory.kind, date(memory.created_us), plain(memory.text)
-        )
-    console.print(memories)
+    if outcome.strongest:
+        title = plain(f"What {outcome.strongest_of} remembers best")
+        memories = Table(title=title, title_justify="left")
+        memories.add_column("strength", justify="right")
+        memories.add_column("kind")
+        memories.add_column("formed", no_wrap=True)
+        memories.add_column("memory")
+        for memory in outcome.strongest:
+            memories.add_row(
+                f"{memory.strength:.3f}", memory.kind, date(memory.created_us), plain(memory.text)
+            )
+        console.print(memories)
+    if outcome.reason:
+        console.print(plain(f"{outcome.status}: {outcome.reason}"), soft_wrap=True)
+    if directory is not None:
+        path = directory.path
+        console.print(f"kept in {path}", highlight=False, markup=False, soft_wrap=True)
+        again = f"populace resume {path}\n" * (outcome.status != "done")
+        console.print(
+            f"{again}populace report {path}\npopulace sql {path}",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
+
+
+def _told_of(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """The rows of a run's table; what there is nothing of is left out."""
+    yield "agents", f"{outcome.agents:,}"
+    if outcome.imported:
+        yield "memories at the outset", f"{outcome.imported:,}"
+    yield "memories formed", f"{outcome.formed:,}"
+    yield "forgotten", f"{outcome.forgotten:,}"
+    for why, count in outcome.forgotten_by.items():
+        yield f"  {why}", f"{count:,}"
+    yield "kept", f"{outcome.kept:,}"
+    if outcome.ties:
+        yield "ties", f"{outcome.ties:,}"
+    for name, value in outcome.told.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            shown = outcome.labels.get(name, name.replace("_", " "))
+            yield shown, f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+    yield "rows swept per second", f"{outcome.rows_per_s / 1e6:,.0f} million"
+    yield "steps", f"{outcome.ticks:,}"
+    yield "steps per second", f"{outcome.ticks_per_s:,.1f}"
+    yield "seconds: compiling kernels", f"{outcome.compile_s:.2f}"
+    yield "seconds: setting up", f"{outcome.setup_s:.2f}"
+    yield "seconds: running", f"{outcome.run_s:.2f}"
+    if outcome.snapshots:
+        yield "snapshots", f"{outcome.snapshots:,}"
+        yield "seconds: longest pause for one", f"{outcome.longest_pause_s:.4f}"
+    if outcome.write_s:
+        yield "seconds: writing tables", f"{outcome.write_s:.2f}"
+    yield "most memory", f"{outcome.peak_bytes / 2**20:,.0f} MiB"
+    for relief in outcome.relieved:
+        yield f"relieved: {relief['stage']}", str(relief["what"])
 
 
 def ville_facts(found: Ville) -> dict[str, Any]:

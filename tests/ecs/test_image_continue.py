@@ -48,7 +48,7 @@ from populace.components import (
     Tie,
 )
 from populace.ecs.image import capture, restore
-from populace.run import RunSettings, build_society
+from populace.runs import make_world
 from populace.systems import Colocation, add_laws, enter_state, intern_topics, learn, settle
 from populace.systems.society import SYSTEMS as LAWS
 
@@ -417,7 +417,7 @@ START = days(19_401)
 
 
 def town(n=40, seed=7, threads=1):
-    """A society under every law, as in examples/small_society.py, one that knows a rumour."""
+    """A society under every law, as in examples/rumour_study.py, one that knows a rumour."""
     world = World(seed=seed, threads=threads)
     world.clock.now = START
     add_laws(world, Space(width=200, height=200), Colocation(chance=0.5))
@@ -511,11 +511,11 @@ def test_every_law_is_added_again():
 @pytest.mark.parametrize("before", [0, 5, 30])
 def test_the_scenario_goes_on(before):
     """The world of `populace run`, cut before, in and after its second day."""
-    settings = RunSettings(agents=12, memories=40, days=4.0, seed=3)
-    world = build_society(settings)
+    values = {"stream.agents": 12, "stream.memories": 40, "run.days": 4.0, "run.seed": 3}
+    world = make_world("stream", values)
     world.run(hours(before), step=hours(1))
     other = restore(capture(world))
-    fresh = build_society(settings)
+    fresh = make_world("stream", values)
     for name, entry in fresh.schedule.entries.items():
         other.add_system(entry.system, name=name)
     world.run(hours(48), step=hours(1))

@@ -35,7 +35,7 @@ from populace.components import SocialEnergy, TieState
 from populace.ecs.errors import ColumnValueError
 from populace.ecs.image import capture, restore
 from populace.ecs.table import CACHES, COPIES
-from populace.run import RunSettings, build_society
+from populace.runs import make_world
 
 from .model import Body
 from .parts import Asleep, Friend, Hungry, Memory, Position, Tie, Trace, Velocity, Weight
@@ -653,8 +653,9 @@ def test_laws_that_write_by_hand():
 
 
 def test_the_scenario_is_seen():
-    """Two days of `populace run`."""
-    world, seen = build_society(RunSettings(agents=8, memories=60, days=3.0)), Seen()
+    """Two days of `populace run stream`."""
+    world = make_world("stream", {"stream.agents": 8, "stream.memories": 60, "run.days": 3.0})
+    seen = Seen()
     for _ in range(24):
         world.step(hours(2))
         seen.look(world)

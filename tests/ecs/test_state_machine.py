@@ -33,6 +33,7 @@ from populace.ecs.errors import (
     UnknownFieldError,
     UntrackedError,
 )
+from populace.ecs.reclaim import live_texts
 
 from .model import (
     DEFAULTS,
@@ -364,6 +365,19 @@ class Programs(RuleBasedStateMachine):
             gone = self.attempt(errors, query.despawn)
             if not errors:
                 assert gone == self.model.despawn(ids)
+
+    # -- texts -------------------------------------------------------------------------------------
+
+    @rule()
+    def reclaim_texts(self):
+        """No string is lost that something holds; what nothing holds is free, and given again."""
+        before, pool = set(self.world.text.strings), self.world.text
+        done = self.world.reclaim_texts()
+        assert done == len(before) - len(set(self.world.text.strings))
+        assert (self.world.text is pool) == (done == 0)
+        assert self.world.reclaim_texts() == 0
+        live = live_texts(self.world)
+        assert np.flatnonzero(~live).tolist() == self.world.text.free.tolist()
 
     # -- edges -------------------------------------------------------------------------------------
 

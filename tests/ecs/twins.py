@@ -21,6 +21,7 @@ def state(world):
         "free": entities.free_indices().tolist(),
         "counts of slots": (n_slots, entities.n_free, entities.n_retired),
         "texts": list(store.text.strings),
+        "free texts": store.text.free.tolist(),
         "codes": [store.text.find(text) for text in store.text.strings],
         "resources": copy.deepcopy([plain(resource) for resource in world.resources]),
         "clock": repr(world.clock),

@@ -50,7 +50,7 @@ from populace.ecs import World, days, hours, schema
 from populace.ecs.errors import SourceFileError
 from populace.ecs.image import capture
 from populace.minds import export_minds, import_minds, read_minds
-from populace.run import RunSettings, build_society, live
+from populace.runs import live, make_world
 from populace.storage import MANIFEST, load_tables, write_tables
 from populace.storage.dictionary import describe_tables
 from populace.storage.export import export_tables
@@ -348,9 +348,8 @@ def test_a_world_without_ties_writes_none(tmp_path):
 def test_ties_live_on_in_a_run(town, tmp_path):
     """A run that begins with them keeps them, fading by the half-life that they had."""
     export_minds(town, tmp_path / "town")
-    world = build_society(
-        RunSettings(agents=0, memories=1, days=7.0, minds=read_minds(tmp_path / "town"))
-    )
+    minds = str(tmp_path / "town")
+    world = make_world("stream", {"stream.agents": 0, "stream.memories": 1, "stream.minds": minds, "run.days": 7})
     live(world)
     assert export_minds(world, tmp_path / "later")["ties"] == town.query(Tie).count()
     before, after = (

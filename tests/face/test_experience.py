@@ -10,7 +10,7 @@ from populace.components import Memory, MemoryKind, Persona, Stream, Trace
 from populace.ecs import World, days
 from populace.experience import NODES, compose, prepare_sentences
 from populace.generate import populate
-from populace.run import RunSettings, build_society
+from populace.runs import make_world
 from populace.systems import Span
 from populace.ville import read_ville
 from populace.words import FIRST_NAMES
@@ -127,7 +127,7 @@ def test_odd_names_are_no_trouble():
 
 def test_memories_join_their_owners_streams():
     """Sequences go on from what was imported or formed before, without a gap, in order of time."""
-    world = build_society(RunSettings(agents=20, memories=40, days=4.0))
+    world = make_world("stream", {"stream.agents": 20, "stream.memories": 40, "run.days": 4})
     world.query(Stream).set(Stream(formed=5))
     while world.clock.now < world.resource(Span).end:
         world.step(days(0.3))
@@ -144,3 +144,18 @@ def test_memories_join_their_owners_streams():
     assert sequence.max() == 44
     accessed = world.query(Memory, Trace).gather(Trace.accessed)
     assert (accessed == created).all()
+
+
+def test_sentences_outlive_a_reclaim():
+    """What an agent may come to remember is held before anybody remembers it."""
+    world = World()
+    populate(world, 20, seed=2)
+    sentences = prepare_sentences(world, seed=2)
+    world.insert(sentences)
+    world.text.intern(["lost"])
+    told = [world.text.decode(codes.ravel()) for codes in sentences.text_codes()]
+    fields = [value for value in map(sentences.__getattribute__, sentences.__slots__)
+              if getattr(value, "dtype", None) == np.uint32]  # fmt: skip
+    assert len(fields) == len(told)
+    assert world.reclaim_texts() >= 1
+    assert [world.text.decode(codes.ravel()) for codes in sentences.text_codes()] == told

@@ -19,6 +19,7 @@ KEYS = set(
     "slots generations n_texts texts queues journals tracked caches private sealed key files "
     "kept".split()
 )
+FREE = {"text_patches", "free_texts"}
 OWN = {"id": "<u8", "generation": "<u4"}
 PLAIN = {
     **{"tuple": tuple, "set": set, "frozenset": frozenset, "dict": dict, "enum": tuple},
@@ -35,10 +36,11 @@ class Snapshot:
         held = (self.directory / f"snapshot-{number:010}.json").read_bytes()
         self.manifest = json.loads(held[88:-2])
         assert held == b'{"sha256":"%s","manifest":%s}\n' % (sha256(held[88:-2]), held[88:-2])
-        assert set(self.manifest) == KEYS
+        version = 2 if FREE & set(self.manifest) else 1
+        assert set(self.manifest) - (FREE if version == 2 else set()) == KEYS
         about = [self.manifest[key] for key in ("format", "version", "number", "key")]
         fingerprint = self.derived("fingerprint").hex()[:16] if secret else None
-        assert about == ["populace snapshot", 1, number, fingerprint]
+        assert about == ["populace snapshot", version, number, fingerprint]
         self.components = [(c["class"], dtypes(c["fields"])) for c in self.manifest["components"]]
         self.events = [(e["class"], dtypes(e["fields"])) for e in self.manifest["events"]]
         self.private = self.manifest["private"]
@@ -61,7 +63,17 @@ class Snapshot:
         columns = [self.open(each["file"]).column("text") for each in self.manifest["texts"]]
         texts = [text for column in columns for text in column.to_pylist()]
         assert len(texts) == self.manifest["n_texts"]
+        for table in map(self.open, self.manifest.get("text_patches", [])):
+            for row in table.select(["code", "text"]).to_pylist():
+                texts[row["code"]] = row["text"]
+        for code in self.free_texts():
+            texts[code] = ""
         return [t if isinstance(t, str) else t.decode("utf-8", "surrogatepass") for t in texts]
+
+    def free_texts(self):
+        """The codes that no string has, ascending."""
+        name = self.manifest.get("free_texts")
+        return self.open(name).column("code").to_pylist() if name else []
 
     def queues(self):
         """Pending events: (path, next, before_step, batches, columns) each."""

@@ -439,6 +439,13 @@ def intern(world, draw, kept):
     world.text.intern([f"word {draw.integers(0, 99)}" for _ in range(int(draw.integers(9)))])
 
 
+def reclaim(world, draw, kept):
+    """Texts that nothing holds are given back, and some of their codes are given again."""
+    world.reclaim_texts()
+    intern(world, draw, kept)
+    write_notes(world, draw, kept)
+
+
 def emit(world, draw, kept):
     people = _some(draw, _bodies(world))
     world.emit(Met(who=people, where=draw.random((people.size, 3))))
@@ -480,7 +487,7 @@ OPERATIONS = {
     for made in (
         spawn, spawn_many, write_notes, despawn, despawn_many, add, remove, hand_over, put,
         put_same, redirect, write_raw, keep_arrays, write_kept, drop_kept, cluster, tie, intern,
-        emit, keep_account, shrink, reserve, track, step, nothing,
+        reclaim, emit, keep_account, shrink, reserve, track, step, nothing,
     )
 }  # fmt: skip
 

@@ -42,7 +42,8 @@ from populace.components import (
     Stream,
     Tie,
 )
-from populace.run import RunSettings, add_systems, build_society
+from populace.runs import make_world
+from populace.scenarios import stream, town
 from populace.storage.checkpoint import Checkpointer
 from populace.storage.snapshot import Snapshots, load, save
 from populace.systems import (
@@ -142,20 +143,42 @@ class LawsSociety:
 
 
 class RunSociety:
-    """That of `populace run`."""
+    """That of `populace run stream`."""
 
     step = hours(1)
 
     def begin(self):
-        world = build_society(RunSettings(agents=30, memories=60, days=3.0, seed=4))
+        world = make_world(
+            "stream",
+            {"stream.agents": 30, "stream.memories": 60, "run.days": 3.0, "run.seed": 4},
+        )
         world.run(hours(8), step=self.step)
         return world
 
     def take_up(self, world):
-        add_systems(world)
+        stream.scenario.add_systems(world)
 
 
-SOCIETIES = {"town": TownSociety(), "laws": LawsSociety(), "run": RunSociety()}
+class ScenarioSociety:
+    """That of `populace run town`, with births."""
+
+    step = hours(1)
+
+    def begin(self):
+        world = make_world("town", {"town.agents": 40, "town.births": 1_000, "run.seed": 4})
+        world.run(hours(30), step=self.step)
+        return world
+
+    def take_up(self, world):
+        town.scenario.add_systems(world)
+
+
+SOCIETIES = {
+    "town": TownSociety(),
+    "laws": LawsSociety(),
+    "run": RunSociety(),
+    "scenario": ScenarioSociety(),
+}
 
 
 def looked_at(name, world, ask=True):

@@ -56,11 +56,11 @@ def expose(held, key, time, gain, source, hops, law):
     return True
 
 
-def meet(held, contact, rates, seed, law):
+def meet(held, contact, rates, seed, law, appeal=()):
     """One contact (source, target, time, strength, returned): both tell what they knew before it.
 
-    Returns the tellings, (learner, topic, teacher, time, first), and how near to being told or not
-    the nearest draw was.
+    appeal: of the topics by number, 1 beyond. Returns the tellings, (learner, topic, teacher, time,
+    first), and how near to being told or not the nearest draw was.
     """
     source, target, time, strength, returned = contact
     topics = sorted({topic for owner, topic in held if owner in (source, target)})
@@ -71,7 +71,8 @@ def meet(held, contact, rates, seed, law):
             (target, source, returned, strength),
         ):
             piece = held.get((teacher, topic))
-            likely = forth * known(piece, time, law)
+            worth = appeal[topic] if topic < len(appeal) else 1.0
+            likely = forth * known(piece, time, law) * worth
             drawn = random.uniform(seed, "telling", teacher << 32 | learner, topic, time)[0]
             margin = min(margin, abs(drawn - likely))
             if likely > 0 and drawn < likely:

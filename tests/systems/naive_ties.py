@@ -87,7 +87,11 @@ def rested(level, elapsed_us, recovery):
     return min(1.0, level + recovery * max(elapsed_us, 0) / 1e6)
 
 
-def sentence(name, place):
+def sentence(name, place, topic=None, word=""):
     """What a party remembers of a contact."""
     said = f"talked with {name or 'somebody'}"
-    return f"{said} at {place}" if place else said
+    if topic:
+        said += f" about {topic}"
+    if place:
+        said += f" at {place}"
+    return f"{said}; felt {word}" if word else said

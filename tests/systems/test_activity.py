@@ -496,3 +496,37 @@ def test_the_default_day_is_a_day():
     begun = slept[1][order].reshape(900, 7)[:, :6]
     ended = woke[1][nights].reshape(900, 7)[:, 1:]
     assert hours(6.5) < (ended - begun).min() < (ended - begun).max() < hours(11)
+
+
+def test_the_day_of_a_child():
+    """Profiles keep their places. On workdays 95 % of children are at school at 10:00 and again at
+    14:00, nobody at 16:00, at the weekend nobody; none is out after 18:30, all sleep at 21:00, and
+    nights are 10 to 12 hours long."""
+    world = World(seed=4)
+    made = daily_life()
+    assert made.profiles[:3] == ("worker", "student", "retired")
+    world.insert(made)
+    world.clock.now = MONDAY
+    children = world.spawn(400, Persona(number=np.arange(400)))
+    enter_state(world, children, "asleep", profile="child")
+    world.add_system(change_activity)
+    reader, shares = world.events(ActivityChanged), {}
+    for half_hour in range(1, 7 * 48 + 1):
+        world.step(minutes(30))
+        states = world.get(children, Activity.state)
+        shares[half_hour] = np.bincount(states, minlength=len(made.states)) / 400
+    asleep, working, leisure = map(made.code, ("asleep", "working", "leisure"))
+    for day in range(7):
+        at = {hour: shares[round(48 * day + 2 * hour)] for hour in (3, 10, 14, 16, 18.5, 21)}
+        assert at[3][asleep] == at[21][asleep] == 1
+        assert at[18.5][leisure] == at[16][working] == 0
+        want = 0.95 if day < 5 else 0
+        assert [at[10][working], at[14][working]] == pytest.approx([want, want], abs=0.03)
+    events = reader.read()
+    slept, woke = events.after == asleep, events.before == asleep
+    begun, ended = (
+        events.time[each][np.lexsort((events.time[each], events.agent[each]))].reshape(400, 7)
+        for each in (slept, woke)
+    )
+    nights = ended[:, 1:] - begun[:, :6]
+    assert hours(10) <= nights.min() < nights.max() <= hours(12)

@@ -338,9 +338,10 @@ def test_a_code_that_was_taken_back_has_no_stale_vector():
     """A failed batch takes its strings back, and the next gives their codes to others."""
     world, made, _ = town()
     held = embedder_of(world)
+    before = world.text.mark()
     code = world.text.intern(["taken back"])
     held.codes(code)
-    world.text.truncate(int(code[0]))
+    world.text.rollback(before)
     assert world.text.intern(["bread"]).tolist() == code.tolist()
     stored, scale = held.codes(code)
     expected = encode(vectors_of(made.hashed, ["bread"]), "i1")
@@ -348,6 +349,59 @@ def test_a_code_that_was_taken_back_has_no_stale_vector():
     np.testing.assert_array_equal(scale, expected[1])
     np.testing.assert_array_equal(held.query(["bread"]), decode(*expected))
     assert made.asked == ["taken back", "bread"]
+
+
+def test_after_a_reclaim_survivors_are_not_asked_about_again():
+    """What was given back is let go; a code that is given again has the vector of its new text."""
+    world, made, ids = town("tea", "bread", "the sea")
+    held = embedder_of(world)
+    assert embed(world) == 3
+    before, size = held.query(["tea", "the sea"]), held.nbytes
+    code = int(world.get(ids[1:2], Memory.text)[0])
+    world.despawn(ids[1:2])
+    assert world.reclaim_texts() == 1
+    made.asked.clear()
+    np.testing.assert_array_equal(held.query(["tea", "the sea"]), before)
+    assert held.nbytes < size
+    assert repr(held) == "<AttachedEmbedder counting: 2 texts>"
+    assert int(world.text.intern("fog")[0]) == code
+    np.testing.assert_array_equal(
+        decode(*held.codes([code])), decode(*encode(vectors_of(made.hashed, ["fog"]), "i1"))
+    )
+    assert made.asked == ["fog"]
+    assert "bread" not in held._strings
+
+
+def test_a_reclaim_while_an_embedder_is_asked():
+    """Another thread reclaims meanwhile: memories that are still there get the vectors of their
+    own texts, whatever has become of the codes."""
+    world, made, ids = town("tea", "bread", "sea")
+
+    class Meddling(Counting):
+        def __call__(self, texts):
+            if world.text.reclaims == 0:
+                world.set(ids[:1], Memory(text=""))
+                world.despawn(ids[1:2])
+                assert world.reclaim_texts() == 2
+                world.set(ids[:1], Memory(text="fog"))  # under the code that "tea" had
+            return super().__call__(texts)
+
+    attach_embedder(world, Meddling(name="counting"))
+    assert embed(world) == 1
+    assert embed(world) == 1
+    found = world.query(Memory, embedder_of(world).law.component)
+    assert sorted(world.text.decode(found.gather(Memory.text))) == ["fog", "sea"]
+    again = embedder_of(world).law.component
+    stored = dict(
+        zip(
+            world.text.decode(found.gather(Memory.text)),
+            decode(found.gather(again.vector), found.gather(again.scale)),
+            strict=True,
+        )
+    )
+    for text, vector in stored.items():
+        expected = decode(*encode(vectors_of(made.hashed, [text]), "i1"))[0]
+        np.testing.assert_array_equal(vector, expected)
 
 
 # -- texts and queries -----------------------------------------------------------------------------

@@ -51,14 +51,14 @@ STATE = ("confidence", "half_life", "rehearsed", "exposures")
 ORIGIN = ("learned", "source_number", "hops")
 
 
-def society(n_agents=6, n_topics=4, seed=7, threads=1, numbers=None, **law):
+def society(n_agents=6, n_topics=4, seed=7, threads=1, numbers=None, appeal=1.0, **law):
     """A world, its agents and its topics."""
     world = World(seed=seed, threads=threads)
     world.insert(Learning(**law))
     world.clock.now = START
     numbers = np.arange(n_agents) if numbers is None else np.asarray(numbers)
     agents = world.spawn(n_agents, Persona(number=numbers))
-    topics = intern_topics(world, [f"topic {i}" for i in range(n_topics)])
+    topics = intern_topics(world, [f"topic {i}" for i in range(n_topics)], appeal)
     world.add_system(pass_on)
     return world, agents, topics
 
@@ -132,18 +132,19 @@ knowing = st.lists(
     max_size=10, unique_by=lambda row: row[:2],
 )  # fmt: skip
 rates = st.dictionaries(st.integers(0, 5), st.sampled_from([0.25, 0.75]), max_size=2)
+appeals = st.just([1.0] * 4) | st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=4, max_size=4)
 
 
 @pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "plain"])
 @settings(max_examples=60)
-@given(laws, knowing, contacts, rates)
-def test_telling_is_what_its_plain_twin_does(compiled, law, first, met, own):
+@given(laws, knowing, contacts, rates, appeals)
+def test_telling_is_what_its_plain_twin_does(compiled, law, first, met, own, appeal):
     """Whatever is known and whoever meets, the kernel and the loop leave the same knowledge and
     tell of the same tellings, in one order."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         if not compiled:
             plainly(monkeypatch)
-        world, agents, topics = society(**law)
+        world, agents, topics = society(appeal=appeal, **law)
         for agent, rate in own.items():
             world.add(agents[agent], LearningRate(value=rate))
         if first:
@@ -160,7 +161,7 @@ def test_telling_is_what_its_plain_twin_does(compiled, law, first, met, own):
     tellings = []
     for contact in sorted(met, key=lambda row: row[2]):
         if contact[0] != contact[1]:
-            more, margin = naive.meet(want, contact, speed, 7, law)
+            more, margin = naive.meet(want, contact, speed, 7, law, appeal)
             assume(margin > 1e-6)  # f4 and f8 may not agree on a draw as near as that
             tellings += more
     got = held(world)
@@ -174,14 +175,14 @@ def test_telling_is_what_its_plain_twin_does(compiled, law, first, met, own):
 
 
 @settings(max_examples=60)
-@given(laws, knowing, contacts, st.lists(st.integers(0, 25), max_size=4), st.booleans())
-def test_batches_and_forgetting_change_nothing(law, first, met, cuts, sweep):
+@given(laws, knowing, contacts, st.lists(st.integers(0, 25), max_size=4), st.booleans(), appeals)
+def test_batches_and_forgetting_change_nothing(law, first, met, cuts, sweep, appeal):
     """One batch or several, with or without a sweep of the forgotten after each: what is known in
     the end is the same, bit for bit, and so are the tellings."""
     met = sorted(met, key=lambda row: row[2])
     seen = []
     for edges in ([], sorted(cuts)):
-        world, agents, topics = society(**law)
+        world, agents, topics = society(appeal=appeal, **law)
         if first:
             owner, topic, sure, time = (list(column) for column in zip(*first, strict=True))
             learn(world, agents[owner], topics[topic], sure, time)
@@ -273,6 +274,34 @@ def test_the_chance_of_a_telling_is_strength_times_confidence():
     before = held(world)
     world.step(1)
     assert held(world) == before
+
+
+def test_the_chance_of_a_telling_falls_with_the_appeal():
+    """Of 4,000 pairs, at strength 0.5 and confidence 1, half tell the best story, a fifth the one
+    of appeal 0.4, and nobody the dull one; the first is told whatever the others are worth."""
+    n = 4_000
+    pairs = [(i, n + i, START, 0.5, 0.0) for i in range(n)]
+    seen = []
+    for appeal in ([1.0, 0.4, 0.0], [1.0, 1.0, 1.0]):
+        world, agents, topics = society(2 * n, 3, appeal=appeal)
+        learn(world, np.repeat(agents[:n], 3), np.tile(topics, n))
+        meet(world, agents, pairs)
+        world.step(1)
+        heard = [owner for owner, topic in held(world) if owner >= n and topic == 0]
+        shares = world.index(Knowledge.topic).count(topics) / n - 1
+        assert shares.tolist() == pytest.approx([0.5 * each for each in appeal], abs=0.025)
+        seen.append(sorted(heard))
+    assert seen[0] == seen[1]
+
+
+def test_topics_beyond_the_first_have_their_own_appeal():
+    """Numbers need not start at 0 nor be dense: each topic goes by its own."""
+    world, agents, _ = society(2, 0)
+    topics = world.spawn(3, Topic(number=[7, 2, 40], name=["a", "b", "c"], appeal=[0.0, 1.0, 0.0]))
+    learn(world, np.repeat(agents[:1], 3), topics)
+    meet(world, agents, [(0, 1, START, 1.0, 0.0)])
+    world.step(0)
+    assert {topic for owner, topic in held(world) if owner == 1} == {2}
 
 
 def test_exposures_saturate():

@@ -727,6 +727,17 @@ def test_a_real_day_is_the_same_in_any_steps(ville):
         ("saw Bo Lind at Hobbs Cafe", "seeing Bo Lind at Hobbs Cafe"),
         ("talked with Bo Lind at the well", "talking with Bo Lind at the well"),
         ("talked", "talked"),
+        ("talked with Bo; felt at ease", "talking with Bo"),
+        ("talked with Bo at the well; felt hurt", "talking with Bo at the well"),
+        ("talked with Bo about the election", "talking with Bo about the election"),
+        (
+            "talked with Bo about the election at the well; felt angry",
+            "talking with Bo about the election",
+        ),
+        (
+            "talked with Bo about the storm at sea at the well",
+            "talking with Bo about the storm at sea",
+        ),
     ],
 )
 def test_what_the_laws_observe_reads_well(focal, want):

@@ -102,6 +102,9 @@ def test_a_society_lives_by_itself():
     world.run(days(1), step=hours(1))
     texts = {text for *_, text in told(world)}
     assert any(text.startswith("talked with") for text in texts)
+    assert any(" about the well is dry at " in text for text in texts)
+    assert any("; felt at ease" in text for text in texts)
+    assert any("; felt annoyed" in text for text in texts)
     assert any(text.startswith("saw ") for text in texts)
     assert any("is working at office" in text for text in texts)
     assert any("often thinks about" in text for text in texts)

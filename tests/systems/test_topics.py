@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from populace import load, save
 from populace.components.knowledge import Knowledge, Topic
 from populace.components.persona import Persona
-from populace.ecs import World
+from populace.ecs import Text, World, component, u4
 from populace.ecs.errors import (
+    ColumnShapeError,
     ColumnTypeError,
     ColumnValueError,
     QueryError,
@@ -80,6 +82,47 @@ def test_numbers_count_up_and_are_not_given_twice():
     again = intern_topics(world, ["a", "c"])
     assert world.get(again, Topic.number).tolist() == [1, 3]
     assert world.resource(TopicNumbers).given == 4
+
+
+def test_appeal_is_that_of_those_that_are_made():
+    """One for all or one for each; what is known keeps its own, and of a name that is asked for
+    twice the first counts."""
+    world = World()
+    assert world.get(intern_topics(world, ["a", "b"]), Topic.appeal).tolist() == [1, 1]
+    ids = intern_topics(world, ["c", "a", "d", "c"], [0.25, 0.5, 0.75, 1.0])
+    assert world.get(ids, Topic.appeal).tolist() == [0.25, 1, 0.75, 0.25]
+    assert world.get(intern_topics(world, ["e", "d"], 0.5), Topic.appeal).tolist() == [0.5, 0.75]
+    assert intern_topics(world, [], 0.5).size == 0
+
+
+@pytest.mark.parametrize(
+    ("appeal", "error"),
+    [(1.5, ColumnValueError), ([0.5, np.nan], ColumnValueError), ([0.5], ColumnShapeError)],
+)
+def test_an_appeal_that_is_none_changes_nothing(appeal, error):
+    """Out of range, no number, or too few: no topic is made and no number given."""
+    world = World()
+    with pytest.raises(error, match="appeal"):
+        intern_topics(world, ["a", "b"], appeal)
+    assert len(world) == 0
+    assert TopicNumbers not in world.resources
+    assert find_topics(world, "")[1] == []
+
+
+def test_topics_of_older_snapshots_are_worth_telling(tmp_path):
+    """A snapshot whose topics had no appeal yet is loaded with an appeal of 1."""
+    before = {
+        "__module__": Topic.__module__,
+        "__doc__": "As it was.",
+        "__annotations__": {"number": u4, "name": Text},
+    }
+    world = World()
+    world.spawn(2, component(type("Topic", (), before))(number=[0, 1], name=["tea", "rain"]))
+    save(world, tmp_path / "old")
+    restored = load(tmp_path / "old")
+    ids, found = find_topics(restored, "")
+    assert found == ["rain", "tea"]
+    assert restored.get(ids, Topic.appeal).tolist() == [1, 1]
 
 
 def test_interning_in_parts_gives_the_same_numbers():

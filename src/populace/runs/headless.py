@@ -1,0 +1,172 @@
+"""A scenario without a screen: built, lived through step by step, watched, and told of.
+
+    world = make_world("town", {"town.agents": 500, "run.days": 7})
+    outcome = live(world)
+
+Invariants: what watches, meters and saves changes nothing of the world, but for a memory limit, so
+a run's end is a function of its scenario and parameters; a run that goes on from a snapshot ends as
+one without a break. `live` ends after a whole step, whatever made it end.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from populace.components import Memory, Persona, Tie
+from populace.dates import date
+from populace.ecs import World, days
+from populace.ecs.errors import MemoryLimitReached
+from populace.scenarios.parameters import Parameters, read_parameters
+from populace.scenarios.registry import find_scenario, name_of
+from populace.scenarios.scenario import Scenario
+
+from .itinerary import Itinerary
+from .metrics import Meter, MetricsTable
+from .outcome import Outcome, json_value, strongest_memories
+from .tick import Tick, Watcher
+
+if TYPE_CHECKING:
+    from populace.storage import Checkpointer
+
+LOG = logging.getLogger("populace.run")
+FLUSH_S = 60.0
+DAY = days(1)
+
+
+def make_world(
+    scenario: str | Path, values: Mapping[str, Any] | None = None, *, threads: int = 1
+) -> World:
+    """The world of a scenario, with these parameters other than its defaults.
+
+    scenario: a name, or a Python or TOML file. Raises SettingError, SourceFileError.
+
+    >>> world = make_world("town", {"town.agents": 30, "ties.half_life": "7d"})
+    >>> world.query(Persona).count()
+    30
+    """
+    file = Path(scenario) if str(scenario).endswith(".toml") else None
+    found = find_scenario(scenario)
+    given = read_parameters(found, file=file, environment={})
+    return build(found, given.updated(values or {}), threads=threads)
+
+
+def build(scenario: Scenario, parameters: Parameters, *, threads: int = 1) -> World:
+    """A world with everybody in it, the scenario's systems, and the clock at its start."""
+    run = parameters.run
+    world = World(seed=run.seed, threads=threads)
+    world.clock.now = run.start_us
+    scenario.build(world, parameters)
+    start = world.clock.now
+    world.insert(
+        Itinerary(
+            scenario=name_of(scenario),
+            parameters=parameters.to_toml(comments=False),
+            start_us=start,
+            end_us=start + days(run.days),
+            step_us=run.step_us,
+        )
+    )
+    scenario.add_systems(world)
+    return world
+
+
+def days_left(world: World) -> float:
+    """How many of its days a world has still to live."""
+    return max(0, world.resource(Itinerary).end_us - world.clock.now) / DAY
+
+
+def steps_left(world: World) -> int:
+    """In how many steps."""
+    way = world.resource(Itinerary)
+    return -(-max(0, way.end_us - world.clock.now) // way.step_us)
+
+
+def live(
+    world: World,
+    scenario: Scenario | None = None,
+    *,
+    metrics: MetricsTable | None = None,
+    watchers: Sequence[Watcher] = (),
+    checkpointer: Checkpointer | None = None,
+    interrupted: Callable[[], str] = lambda: "",
+    began: float | None = None,
+) -> Outcome:
+    """Live through what is left of a world's days, and tell what happened.
+
+    scenario: of the world; None finds it by the name that the world holds.
+    metrics: where rows go. watchers: called after each step, closed at the end. checkpointer: saves
+    at the end too. interrupted: says why to end after this step, or "". began: `perf_counter` at
+    the beginning of all, for the time to the first step.
+    """
+    way, table = world.resource(Itinerary), MetricsTable() if metrics is None else metrics
+    scenario = find_scenario(way.scenario) if scenario is None else scenario
+    if world.stale:
+        world.refresh()
+    meter = Meter(world, scenario.measure)
+    before = meter.formed_so_far()
+    outcome = Outcome(scenario=scenario.name, imported=world.query(Memory).count())
+    begin = flushed = perf_counter()
+    seen, was_busy, next_day = 0, False, world.clock.now + DAY
+    LOG.info("%s from %s to %s", scenario.name, date(world.clock.now), date(way.end_us))
+    with ExitStack() as closing:
+        for watcher in watchers:
+            closing.callback(watcher.close)
+        closing.callback(table.flush)
+        try:
+            while world.clock.now < way.end_us and not outcome.reason:
+                since = perf_counter()
+                world.step(min(way.step_us, way.end_us - world.clock.now))
+                wall_s = perf_counter() - since
+                if not outcome.ticks and began is not None:
+                    outcome.start_up_s = perf_counter() - began
+                outcome.ticks += 1
+                pause_s, snapped = 0.0, False
+                if checkpointer is not None:
+                    saved, busy = checkpointer.saved[seen:], checkpointer.busy
+                    snapped = bool(saved) or (busy and not was_busy)
+                    seen, was_busy = seen + len(saved), busy
+                    pause_s = sum(one.pause_s for one in saved)
+                row = meter.read(wall_s, pause_s)
+                table.add(world.clock.now, row)
+                outcome.peak_bytes = max(outcome.peak_bytes, int(row["rss_bytes"]))
+                if world.clock.now >= next_day or world.clock.now >= way.end_us:
+                    next_day += DAY
+                    outcome.kept_by_day.append(int(row["memories"]))
+                    LOG.info(
+                        "%s: %s memories, %s ties, %.1f ms a step", date(world.clock.now),
+                        f"{row['memories']:,}", f"{row['ties']:,}", 1e3 * wall_s,
+                    )  # fmt: skip
+                # Rows up to a snapshot are in the file: who goes on from there has no others.
+                if snapped or perf_counter() - flushed > FLUSH_S:
+                    table.flush()
+                    flushed = perf_counter()
+                span = max(way.end_us - way.start_us, 1)
+                tick = Tick(world, row, (world.clock.now - way.start_us) / span)
+                for watcher in watchers:
+                    watcher(tick)
+                if world.clock.now < way.end_us and (asked := interrupted()):
+                    outcome.status, outcome.reason = "interrupted", asked
+        except MemoryLimitReached as error:
+            outcome.status, outcome.reason = "stopped", str(error)
+    outcome.run_s = perf_counter() - begin
+    if checkpointer is not None:
+        checkpointer.finish()
+        outcome.snapshots = len(checkpointer.saved)
+        outcome.longest_pause_s = max((one.pause_s for one in checkpointer.saved), default=0.0)
+    outcome.formed = meter.formed_so_far() - before
+    outcome.forgotten_by = meter.forgotten
+    outcome.agents = world.query(Persona).count()
+    outcome.kept, outcome.ties = world.query(Memory).count(), world.query(Tie).count()
+    swept = world.telemetry.of("refresh_strength")
+    outcome.rows_swept, outcome.sweep_s = swept.rows, swept.ns / 1e9
+    if scenario.tell is not None:
+        outcome.told = json_value(scenario.tell(world))
+    outcome.strongest_of, outcome.strongest = strongest_memories(world)
+    LOG.info("%s at %s%s", outcome.status, date(world.clock.now),
+             f": {outcome.reason}" if outcome.reason else "")  # fmt: skip
+    return outcome

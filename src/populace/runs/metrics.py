@@ -1,0 +1,180 @@
+"""The metrics of a run: one row a step, kept in memory and in metrics.parquet.
+
+    tick, wall_s, rss_bytes, pause_s        the step, its wall time, resident memory, the world's
+                                            pause for a checkpoint in it
+    agents, memories, ties, knowledge, reflections      how many there are
+    formed, forgotten__<reason>             memories, in the step
+    memory_strength, tie_strength           means
+    ns__<system>                            wall time of each system in the step
+
+and what the scenario measures. Counts are i8, all else is f8; what a world has nothing of is
+absent. The file is rewritten as a whole when it is flushed, so it can be read while the run goes
+on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from populace.components import (
+    Knowledge,
+    Memory,
+    Persona,
+    Reflection,
+    Stream,
+    Strength,
+    Tie,
+    TieStrength,
+)
+from populace.ecs import World
+from populace.systems import Forgotten, Reason
+from populace.systems.consolidation import Consolidated
+from populace.systems.metrics import fine_sum
+
+from .memory import resident_bytes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COUNTED = {
+    "agents": Persona,
+    "memories": Memory,
+    "ties": Tie,
+    "knowledge": Knowledge,
+    "reflections": Reflection,
+}
+AVERAGED = {"memory_strength": Strength.value, "tie_strength": TieStrength.value}
+MERGED = "merged"
+
+
+class Meter:
+    """Reads a world after each step.
+
+    measure: the scenario's own columns.
+    """
+
+    def __init__(
+        self, world: World, measure: Callable[[World], Mapping[str, float]] | None = None
+    ) -> None:
+        self.world, self.measure = world, measure
+        self._forgotten = world.events(Forgotten)
+        self._merged = world.events(Consolidated)
+        self._ns = {name: stats.ns for name, stats in world.telemetry.systems.items()}
+        self._formed = self.formed_so_far()
+        self.forgotten: dict[str, int] = {}
+        if measure is not None:
+            measure(world)  # whoever counts events begins to read them before the first step
+
+    def formed_so_far(self) -> int:
+        """Memories that those who live have formed."""
+        return int(self.world.query(Stream).gather(Stream.formed).sum(dtype=np.int64))
+
+    def read(self, wall_s: float, pause_s: float = 0.0) -> dict[str, float]:
+        """The row of the step that is over."""
+        world = self.world
+        row: dict[str, float] = {
+            "tick": world.clock.tick,
+            "wall_s": wall_s,
+            "rss_bytes": resident_bytes(),
+            "pause_s": pause_s,
+        }
+        for name, component in COUNTED.items():
+            row[name] = world.query(component).count()
+        formed = self.formed_so_far()
+        row["formed"], self._formed = max(formed - self._formed, 0), formed
+        row |= {f"forgotten__{reason}": n for reason, n in self._gone().items()}
+        for name, field in AVERAGED.items():
+            query = world.query(field.component)
+            n = query.count()
+            if n:
+                total = sum(int(fine_sum(table.column(field))) for table in query.tables())
+                row[name] = total / 2.0**32 / n
+        for name, stats in world.telemetry.systems.items():
+            row[f"ns__{name}"] = stats.ns - self._ns.get(name, 0)
+            self._ns[name] = stats.ns
+        return row | (dict(self.measure(world)) if self.measure is not None else {})
+
+    def _gone(self) -> dict[str, int]:
+        """Memories that went in this step, by reason; every reason that there has been."""
+        gone = dict.fromkeys(self.forgotten, 0)
+        told = self._forgotten.read()
+        for code, count in zip(told.reason.tolist(), told.count.tolist(), strict=True):
+            reason = Reason(code).name.lower()
+            gone[reason] = gone.get(reason, 0) + count
+        merged = int(self._merged.read().count.sum())
+        if merged or MERGED in gone:
+            gone[MERGED] = merged
+        for reason, count in gone.items():
+            self.forgotten[reason] = self.forgotten.get(reason, 0) + count
+        return gone
+
+
+class MetricsTable:
+    """The rows of a run, and their file."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self._columns: dict[str, list[float]] = {}
+        self._n = 0
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, name: str) -> list[float]:
+        return self._columns[name]
+
+    def add(self, time: int, row: Mapping[str, float]) -> None:
+        """Add the row of a step that ended at `time`, simulated µs."""
+        for name, value in {"time": time, **row}.items():
+            if name not in self._columns:  # what there was none of before
+                self._columns[name] = [0] * self._n
+            self._columns[name].append(value)
+        self._n += 1
+        for column in self._columns.values():
+            if len(column) < self._n:
+                column.append(0)
+
+    def take_up(self, before: int) -> None:
+        """Read the rows that a run had written before it went on from `before`, simulated µs."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        if self.path is None or not self.path.exists():
+            return
+        found = pq.read_table(self.path)
+        found = found.filter(pc.less_equal(found["time"].cast(pa.int64()), before))
+        for name, column in zip(found.column_names, found.columns, strict=True):
+            self._columns[name] = (
+                column.cast(pa.int64()) if name == "time" else column
+            ).to_pylist()
+        self._n = len(found)
+
+    def arrow(self) -> pa.Table:
+        """All rows."""
+        import pyarrow as pa
+
+        columns: dict[str, Any] = {}
+        for name, values in self._columns.items():
+            if name == "time":
+                columns[name] = pa.array(values, pa.timestamp("us"))
+            elif all(isinstance(value, int) for value in values):
+                columns[name] = pa.array(values, pa.int64())
+            else:
+                columns[name] = pa.array([float(value) for value in values], pa.float64())
+        return pa.table(columns)
+
+    def flush(self) -> None:
+        """Write the file, if there is to be one."""
+        if self.path is None or not self._n:
+            return
+        import pyarrow.parquet as pq
+
+        part = self.path.with_name(f".{self.path.name}.part")
+        pq.write_table(self.arrow(), part, compression="zstd")
+        os.replace(part, self.path)

@@ -1,0 +1,1 @@
+"""Scenarios: societies to build, with their parameters and their laws."""

@@ -1,0 +1,148 @@
+"""A real log of contacts drives the agents: who turned to whom, and when, as it was recorded.
+
+Each distinct id of the log is an agent. Contacts come to pass at their times; what comes of them is
+by the laws: ties, energy, mood, talk remembered and forgotten, reflections, and rumours that travel
+along the real network. Nobody walks about, and the run begins with the first contact.
+
+The log itself is a resource, so a snapshot of the run needs the file no more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from populace.components import Contact, Emotion, Mood, Persona, SocialEnergy, Stream
+from populace.contacts import UNITS_US, ContactLog, read_contacts
+from populace.ecs import Clock, Emit, Res, World, setting, settings, system
+from populace.ecs.entities import Ids
+from populace.ecs.errors import SettingError
+from populace.generate import big_five, names_of
+from populace.systems import add_laws
+
+from .laws import LAWS, insert_laws
+from .outlook import found_town, labels, measure, tell
+from .parameters import Parameters
+from .rumours import start_rumours
+from .scenario import Scenario
+from .town_settings import Rumours
+
+LAWLESS = ("change_activity", "follow_routine", "meet", "perceive", "refresh_positions")
+"""Systems of those who walk about."""
+
+
+@settings
+class Replay:
+    """What is replayed. A resource."""
+
+    contacts: str = setting("", doc="CSV file of contacts: time, source, target[, weight]")
+    columns: str = setting(
+        "", doc="roles of its columns in their order, as 'time,source,target'; '' asks the header"
+    )
+    time_unit: str = setting("s", doc="of times that are numbers: us, ms, s, min, h or d")
+    mutual: bool = setting(True, doc="a contact strengthens both ties, as a meeting does")
+    traits: bool = setting(True, doc="draw names and traits for people known by an id only")
+
+    def check(self) -> None:
+        """Refuse a unit that is none."""
+        if self.time_unit not in UNITS_US:
+            raise SettingError(
+                f"Replay.time_unit must be one of {', '.join(UNITS_US)}, got {self.time_unit!r}"
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recorded:
+    """The contacts of a log, by time. A resource.
+
+    source, target: (n,) u8 agents. time: (n,) i8 µs. weight: (n,) f4.
+    """
+
+    source: Ids
+    target: Ids
+    time: npt.NDArray[np.int64]
+    weight: npt.NDArray[np.float32]
+
+
+def build(world: World, parameters: Parameters) -> None:
+    """Read the log and spawn an agent for each id in it."""
+    replay = parameters.of(Replay)
+    if not replay.contacts:
+        raise SettingError(
+            "replay.contacts is empty: name the CSV file of contacts, by --from FILE or "
+            "--set replay.contacts=FILE"
+        )
+    log = read_contacts(
+        Path(replay.contacts),
+        columns=[role.strip() for role in replay.columns.split(",")] if replay.columns else None,
+        time_unit=replay.time_unit,
+        start=world.clock.now,
+    )
+    insert_laws(world, parameters)
+    world.insert(replay)
+    if len(log):
+        world.clock.now = int(log.time[0]) - 1
+    agents = _people(world, log, replay)
+    world.insert(Recorded(agents[log.source], agents[log.target], log.time, log.weight))
+    start_rumours(world, agents, parameters.of(Rumours))
+    found_town(world)
+
+
+def _people(world: World, log: ContactLog, replay: Replay) -> Ids:
+    number = np.arange(len(log.names))
+    traits = big_five(world.seed, number)
+    drawn = {}
+    if replay.traits:
+        order = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
+        drawn = dict(zip(order, traits, strict=True))
+    bare = all(name.isdigit() for name in log.names)
+    names = names_of(world, world.seed, number) if replay.traits and bare else log.names
+    agents: Ids = world.spawn(
+        number.size,
+        Persona(number=number, name=names, **drawn),
+        Stream,
+        SocialEnergy,
+        Emotion,
+        Mood,
+    )
+    return agents
+
+
+@system(phase="first")
+def replay_contacts(
+    recorded: Res[Recorded], replay: Res[Replay], clock: Res[Clock], turn: Emit[Contact]
+) -> None:
+    """Let the contacts of this step come to pass."""
+    begin, end = np.searchsorted(recorded.time, (clock.now - clock.dt, clock.now), side="right")
+    if begin < end:
+        turn(
+            Contact(
+                source=recorded.source[begin:end],
+                target=recorded.target[begin:end],
+                time=recorded.time[begin:end],
+                weight=recorded.weight[begin:end],
+                mutual=replay.mutual,
+            )
+        )
+
+
+def add_systems(world: World) -> None:
+    """The recorded contacts, and every law but those of places."""
+    world.add_system(replay_contacts)
+    add_laws(world, without=LAWLESS)
+
+
+scenario = Scenario(
+    name="replay",
+    about="A recorded log of messages, calls or meetings drives who meets whom",
+    sections={"replay": Replay, "rumours": Rumours, **LAWS},
+    build=build,
+    add_systems=add_systems,
+    measure=measure,
+    labels=labels,
+    tell=tell,
+    source="replay.contacts",
+)

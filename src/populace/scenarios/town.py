@@ -1,0 +1,64 @@
+"""A town that lives: people with homes, work and haunts, who meet, talk, feel, remember and forget.
+
+Everything they do is by the laws of `populace.systems`. Here is where they live (`streets`), who
+they are (`townsfolk`), what news there is (`rumours`), and what is measured of it all (`outlook`).
+"""
+
+from __future__ import annotations
+
+from populace.components import Space
+from populace.ecs import World
+from populace.systems import add_laws, daily_life
+
+from .laws import LAWS, insert_laws
+from .newborns import have_children
+from .outlook import found_town, labels, measure, tell
+from .parameters import Parameters
+from .rumours import start_rumours
+from .scenario import Scenario
+from .streets import side_of
+from .town_settings import Rumours, Town
+from .townsfolk import settle_town
+
+DEFAULTS = {
+    "colocation.radius": 8.0,
+    "colocation.chance": 0.16,
+    "colocation.most": 3,
+    "perception.others": 1,
+    "reflecting.focal_points": 2,
+    "room.capacity": 300,
+}
+"""Where a town differs from the laws' own defaults. How people meet is fitted to what was measured
+of Generative Agents (docs/smallville.md); the others keep a mind to some hundred memories."""
+
+
+def build(world: World, parameters: Parameters) -> None:
+    """Lay out the town, let its people move in, and start its rumours."""
+    town, rumours = parameters.of(Town), parameters.of(Rumours)
+    side = side_of(town.agents, town.density)
+    insert_laws(world, parameters)
+    for made in (Space(width=side, height=side), daily_life(), town, rumours):
+        world.insert(made)
+    agents = settle_town(world, town)
+    start_rumours(world, agents, rumours)
+    found_town(world)
+
+
+def add_systems(world: World) -> None:
+    """Every law, and births."""
+    add_laws(world)
+    world.add_system(have_children)
+
+
+scenario = Scenario(
+    name="town",
+    about="People with homes, work and haunts who meet, talk, befriend, feel, learn and forget",
+    sections={"town": Town, "rumours": Rumours, **LAWS},
+    build=build,
+    add_systems=add_systems,
+    measure=measure,
+    labels=labels,
+    tell=tell,
+    source="town.personas",
+    defaults=DEFAULTS,
+)
