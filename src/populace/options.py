@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from populace.scenarios.parameters import Parameters
     from populace.storage import Key
 
-Command = Callable[[argparse.Namespace], None]
-
 
 def tell(
     options: argparse.Namespace, facts: dict[str, Any], show: Callable[[Console], None]
@@ -92,7 +90,7 @@ def make_command(make: Callable[..., Any], examples: str, *names: str, **options
 
 
 def add_shared(
-    parser: argparse.ArgumentParser, command: Callable[[argparse.Namespace], None]
+    parser: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int | None]
 ) -> None:
     """What every command takes."""
     parser.add_argument("--out", type=Path, metavar="DIR", help="write Parquet tables into DIR")

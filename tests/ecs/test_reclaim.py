@@ -66,18 +66,19 @@ class NaivePool:
         self.held[code] = text
         return code
 
-    def reclaim(self, live):
-        self.held = {code: text for code, text in self.held.items() if code in live or not code}
+    def reclaim(self, dead):
+        self.held = {code: text for code, text in self.held.items() if code not in dead}
 
 
 WORDS = st.sampled_from(["", *"abcdefghijklmnop"])
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("intern"), st.lists(WORDS, max_size=6)),
+        st.tuples(st.just("intern"), st.lists(WORDS, min_size=2, max_size=8)),
         st.tuples(st.just("fail"), st.lists(WORDS, max_size=6)),
-        st.tuples(st.just("reclaim"), st.sets(st.integers(0, 20))),
+        st.tuples(st.just("reclaim"), st.sets(st.integers(1, 8), min_size=1)),
         st.tuples(st.just("look"), st.just(None)),
     ),
+    min_size=4,
     max_size=20,
 )
 
@@ -95,8 +96,7 @@ def test_codes_are_those_of_the_naive_twin(steps):
             assert pool.decode(pool.intern(given_)) == given_
             pool.rollback(mark)
         elif doing == "reclaim":
-            live_c = np.array([c in naive.held and c in given_ for c in range(len(pool))])
-            live_c[0] = True
+            live_c = np.array([c in naive.held and c not in given_ for c in range(len(pool))])
             former, pool = pool, pool.reclaimed(live_c)
             naive.reclaim(given_)
             assert former.successor is pool
@@ -142,6 +142,15 @@ def test_what_was_given_since_a_moment():
     assert first.given_since(pool.mark()).tolist() == []
     assert pool.reclaimed(np.ones(len(pool), np.bool_)).prefix().given_since(before) is None
     assert isinstance(first, Prefix)
+
+
+def test_a_code_that_was_taken_back_is_given_again():
+    """At once, without a look at it in between."""
+    pool = TextPool(["", "a", "", "b"], [2])
+    mark = pool.mark()
+    assert pool.decode(pool.intern(["x"])) == ["x"]
+    pool.rollback(mark)
+    assert pool.decode(pool.intern(["y"])) == ["y"]
 
 
 # -- what holds a string ---------------------------------------------------------------------------

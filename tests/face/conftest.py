@@ -2,9 +2,12 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+
+from .lived import TOWN, run_in
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -122,3 +125,15 @@ def real_data():
             "no real data: neither POPULACE_REAL_DATA nor ../shared/data holds a ville folder"
         )
     return found
+
+
+@pytest.fixture(scope="session")
+def town_run(tmp_path_factory):
+    """A small town that lived for two days and a half, saved every 6 h; not to be changed."""
+    return run_in(tmp_path_factory.mktemp("runs") / "town", "town", TOWN)
+
+
+@pytest.fixture
+def town_copy(town_run, tmp_path):
+    """A copy of its directory, to be changed."""
+    return shutil.copytree(town_run.path, tmp_path / "town")

@@ -484,7 +484,9 @@ def test_import_writes_tables_that_are_read_back(capsys, log, tmp_path):
     agents = replay(direct, read_contacts(log))
     again = world.query(Persona).ids()[np.argsort(world.query(Persona).gather(Persona.number))]
     assert weights(world, again) == weights(direct, agents)
-    said(capsys, "run", "--from", out, "--memories", "1", "--days", "1")
+    alone = ["--agents", "0", "--set", "stream.memories=1", "--days", "1", "--no-dir", "--json"]
+    lived = json.loads(said(capsys, "run", "stream", "--from", out, *alone))
+    assert (lived["agents"], lived["formed"], lived["ties"]) == (3, 3, 3)
     made = {path.name: path.read_bytes() for path in out.iterdir()}
     said(capsys, "import", "contacts", log, "--out", out, "--step", "10d")
     assert {path.name: path.read_bytes() for path in out.iterdir()} == made

@@ -1,27 +1,27 @@
-"""`populace run --checkpoint`, `resume`, `info`, `compact`, `prune`, `sql` and `export`."""
+"""`populace run --dir`, `resume`, `info`, `compact`, `prune`, `sql` and `export` of a run."""
 
 import csv
 import io
 import json
-import signal
-import time
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
 
 from populace import World, load, save
+from populace.cli import main
 from populace.storage import Snapshots
 
 from .commands import said, started
 
-RUN = ["run", "--agents", "20", "--memories", "30", "--days", "6"]
+RUN = ["run", "stream", "--agents", "20", "--set", "stream.memories=30", "--days", "6"]
 
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory):
-    """The snapshots of a small run, six of them."""
+    """The directory of a small run with six snapshots; not to be changed."""
     made = tmp_path_factory.mktemp("runs") / "town"
-    with started(*RUN, "--checkpoint", made) as process:
+    with started(*RUN, "--dir", made, "--every", "1d") as process:
         process.communicate()
     assert process.returncode == 0
     return made
@@ -30,10 +30,19 @@ def town(tmp_path_factory):
 @pytest.fixture
 def copy(town, tmp_path):
     """The same, to be changed."""
-    import shutil
-
     shutil.copytree(town, tmp_path / "town")
     return tmp_path / "town"
+
+
+def numbers(run):
+    """The snapshots of a run."""
+    return Snapshots(run / "snapshots").numbers()
+
+
+def lose(run, *which):
+    """Lose some snapshots of a run."""
+    for number in which:
+        (run / "snapshots" / f"snapshot-{number:010}.json").unlink()
 
 
 # -- run and resume -----------------------------------------------------------------------------
@@ -41,62 +50,57 @@ def copy(town, tmp_path):
 
 def test_a_run_saves_each_day_and_its_end(town):
     """Six days, six snapshots, each at midnight."""
-    clocks = [Snapshots(town).manifest(number) for number in Snapshots(town).numbers()]
+    clocks = [Snapshots(town / "snapshots").manifest(number) for number in numbers(town)]
     assert [c.tick for c in clocks] == [24, 48, 72, 96, 120, 144]
 
 
 def test_a_resumed_run_ends_as_one_without_a_break(capsys, town, copy, tmp_path):
-    """The tables are the same to the byte; what was lost is saved again."""
-    for number in (4, 5, 6):
-        (copy / f"snapshot-{number:010}.json").unlink()
-    said(capsys, *RUN, "--out", tmp_path / "whole")
+    """The tables are the same to the byte; what was lost is saved again, each day as before."""
+    lose(copy, 4, 5, 6)
+    said(capsys, *RUN, "--no-dir", "--out", tmp_path / "whole")
     said(capsys, "resume", copy, "--out", tmp_path / "resumed")
     for name in ("agents.parquet", "memories.parquet"):
         whole, resumed = (pq.read_table(tmp_path / d / name) for d in ("whole", "resumed"))
         assert whole.equals(resumed, check_metadata=True)
-    assert load(copy).digest() == load(town).digest()
-
-
-def test_an_interrupted_run_can_be_resumed(capsys, tmp_path):
-    """Ctrl-C ends it with 130; what was saved by then is whole."""
-    place = tmp_path / "town"
-    arguments = ["run", "--agents", "300", "--memories", "900", "--days", "90"]
-    with started(*arguments, "--checkpoint", place) as process:
-        deadline = time.monotonic() + 60
-        while not Snapshots(place).numbers() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        process.communicate()
-    assert process.returncode == 130
-    assert load(place).clock.tick > 0
-    facts = json.loads(said(capsys, "info", place, "--verify", "--json"))
-    assert all("damage" not in told for told in facts["snapshots"])
+    assert load(copy / "snapshots").digest() == load(town / "snapshots").digest()
+    assert numbers(copy) == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_run_that_is_over_lives_longer_only_when_asked(capsys, copy):
     """`--days` adds days to a run that is over, and is refused where days are left."""
     facts = json.loads(said(capsys, "resume", copy, "--json"))
-    assert facts["formed"] == 0
-    assert Snapshots(copy).numbers() == [1, 2, 3, 4, 5, 6]  # nothing happened, nothing is saved
+    assert (facts["formed"], facts["ticks"], facts["status"]) == (0, 0, "done")
+    assert numbers(copy) == [1, 2, 3, 4, 5, 6]  # nothing happened, nothing is saved
     facts = json.loads(said(capsys, "resume", copy, "--days", "2", "--json"))
     assert facts["formed"] == 20 * 10
     assert len(facts["kept_by_day"]) == 2
-    for number in Snapshots(copy).numbers()[-1:]:
-        (copy / f"snapshot-{number:010}.json").unlink()
+    assert numbers(copy)[6:] == [7, 8]
+    lose(copy, 8)
     err = said(capsys, "resume", copy, "--days", "2", code=2)
     assert "1 days of the run are left" in err
 
 
-def test_a_directory_with_snapshots_is_not_run_into(capsys, town):
-    """Two runs do not mix."""
-    err = said(capsys, *RUN, "--checkpoint", town, code=2)
-    assert "populace resume" in err
+def test_a_directory_with_a_run_is_not_run_into(capsys, town, tmp_path):
+    """Two runs do not mix, and a run is not left among other files."""
+    err = said(capsys, *RUN, "--dir", town, code=2)
+    assert f"go on with `populace resume {town}`" in err
+    (tmp_path / "thesis.txt").write_text("mine")
+    assert "holds something already" in said(capsys, *RUN, "--dir", tmp_path, code=2)
+    assert "holds something already" in said(capsys, *RUN, "--dir", tmp_path / "thesis.txt", code=2)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
-def test_a_world_of_another_program_is_not_resumed(capsys, tmp_path):
+def test_a_world_of_another_program_is_not_resumed(capsys, copy):
     """It says how to go on with it."""
-    save(World(), tmp_path / "other")
-    assert "populace.load(" in said(capsys, "resume", tmp_path / "other", code=2)
+    shutil.rmtree(copy / "snapshots")
+    save(World(), copy / "snapshots")
+    assert "populace.load(" in said(capsys, "resume", copy, code=2)
+
+
+def test_a_run_without_a_snapshot_is_not_resumed(capsys, copy):
+    """It says where it looked."""
+    shutil.rmtree(copy / "snapshots")
+    assert f"{copy / 'snapshots'}" in said(capsys, "resume", copy, code=2)
 
 
 def test_keys_encrypt_and_are_asked_for(capsys, tmp_path, monkeypatch):
@@ -105,7 +109,7 @@ def test_keys_encrypt_and_are_asked_for(capsys, tmp_path, monkeypatch):
     key, other, place = tmp_path / "key", tmp_path / "other", tmp_path / "town"
     key.write_text("00" * 32)
     other.write_text("11" * 32)
-    said(capsys, *RUN, "--checkpoint", place, "--key-file", key)
+    said(capsys, *RUN, "--dir", place, "--key-file", key)
     assert b"is being used" not in b"".join(p.read_bytes() for p in place.rglob("*.parquet"))
     assert "--key-file" in said(capsys, "sql", place, "SELECT 1 FROM agents", code=2)
     assert "is encrypted" in said(capsys, "resume", place, "--key-file", other, code=2)
@@ -126,18 +130,19 @@ def test_info_tells_people_and_scripts(capsys, town):
     assert "Persona" in told
     facts = json.loads(said(capsys, "info", town, "--json"))
     assert [one["number"] for one in facts["snapshots"]] == [1, 2, 3, 4, 5, 6]
+    assert json.loads(said(capsys, "info", town / "snapshots", "--json")) == facts
 
 
 def test_info_names_what_is_damaged(capsys, copy):
     """A flipped byte is found by --verify, a cut manifest always; with no good one it is code 2."""
-    data = sorted((copy / "data").iterdir())[0]
+    data = sorted((copy / "snapshots" / "data").iterdir())[0]
     data.write_bytes(b"\0" + data.read_bytes()[1:])
-    (copy / "snapshot-0000000006.json").write_bytes(b"{")
+    (copy / "snapshots" / "snapshot-0000000006.json").write_bytes(b"{")
     facts = json.loads(said(capsys, "info", copy, "--json"))
     assert ["damage" in one for one in facts["snapshots"]] == [False] * 5 + [True]
     try_all = said(capsys, "info", copy, "--verify", "--json")
     assert any(data.name in one.get("damage", "") for one in json.loads(try_all)["snapshots"])
-    for manifest in copy.glob("snapshot-*.json"):
+    for manifest in (copy / "snapshots").glob("snapshot-*.json"):
         manifest.write_bytes(b"{}")
     with pytest.raises(AssertionError):  # the result is told, and the code is 2
         said(capsys, "info", copy, code=2)
@@ -145,9 +150,7 @@ def test_info_names_what_is_damaged(capsys, copy):
 
 def test_resume_falls_back_and_says_so(capsys, copy):
     """The newest is damaged: the one before is taken, with a line on stderr."""
-    (copy / "snapshot-0000000006.json").write_bytes(b"{")
-    from populace.cli import main
-
+    (copy / "snapshots" / "snapshot-0000000006.json").write_bytes(b"{")
     assert main(["resume", str(copy), "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["snapshots"] == 1
@@ -157,12 +160,12 @@ def test_resume_falls_back_and_says_so(capsys, copy):
 
 def test_prune_and_compact_keep_what_is_asked_for(capsys, copy):
     """Afterwards the same world loads."""
-    before = load(copy).digest()
+    before = load(copy / "snapshots").digest()
     kept = json.loads(said(capsys, "prune", copy, "--keep", "1", "--json"))["kept"]
     assert kept[-1] == 6
     assert kept != [1, 2, 3, 4, 5, 6]
     json.loads(said(capsys, "compact", copy, "--json"))
-    assert load(copy).digest() == before
+    assert load(copy / "snapshots").digest() == before
 
 
 @pytest.mark.parametrize("command", ["info", "compact", "prune", "sql", "export"])
@@ -188,7 +191,7 @@ def test_sql_answers_as_table_csv_and_json(capsys, town):
     """The same rows in each."""
     query = "SELECT kind, count(*) AS n FROM memories GROUP BY kind ORDER BY kind"
     rows = json.loads(said(capsys, "sql", town, query, "--format", "json"))
-    assert sum(row["n"] for row in rows) == Snapshots(town).manifest(6).rows - 20
+    assert sum(row["n"] for row in rows) == Snapshots(town / "snapshots").manifest(6).rows - 20
     table = said(capsys, "sql", town, query)
     assert all(row["kind"] in table for row in rows)
 
@@ -264,7 +267,7 @@ def test_export_of_some_tables_since_a_time(capsys, town, tmp_path):
     told = json.loads(said(capsys, "export", town, "--to", tmp_path / "t", "--tables", "memories",
                            "--since", "2023-02-17", "--format", "csv", "--json"))  # fmt: skip
     assert set(told["tables"]) == {"memories"}
-    assert 0 < told["tables"]["memories"] < Snapshots(town).manifest(6).rows - 20
+    assert 0 < told["tables"]["memories"] < Snapshots(town / "snapshots").manifest(6).rows - 20
 
 
 @pytest.mark.parametrize(

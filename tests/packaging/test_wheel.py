@@ -21,8 +21,10 @@ def test_wheel_holds_every_module(wheel, folders):
 
 def test_packages_have_no_unlisted_subfolder(folders):
     """setuptools takes only the folders named in pyproject.toml: code below them would be lost."""
-    for folder in folders.values():
-        assert [str(file) for file in folder.glob("*/**/*.py")] == []
+    listed = set(folders.values())
+    for folder in listed:
+        below = folder.glob("*/**/*.py")
+        assert [str(file) for file in below if file.parent not in listed] == []
 
 
 def test_version_is_one(wheel_python, run, tmp_path):
@@ -43,10 +45,13 @@ def test_wheel_is_what_gets_imported(wheel_python, folders, run, tmp_path):
 
 @pytest.mark.parametrize("command", ["console script", "python -m"])
 def test_wheel_runs_the_main_job(command, wheel_python, run, tmp_path):
-    """The installed wheel runs a scenario in a folder that has nothing to do with the checkout."""
+    """The installed wheel runs a town in a folder that has nothing to do with the checkout, and
+    leaves the directory of the run there."""
     program = {
         "console script": [wheel_python.with_name("populace")],
         "python -m": [wheel_python, "-m", "populace"],
     }[command]
-    out = run(*program, "run", "--agents", 50, "--days", 2, "--json", cwd=tmp_path)
+    out = run(*program, "run", "--agents", 50, "--days", 1, "--json", cwd=tmp_path)
     assert json.loads(out)["agents"] == 50
+    manifest = json.loads((tmp_path / "runs" / "town-1" / "manifest.json").read_text())
+    assert (manifest["scenario"], manifest["status"]) == ("town", "done")

@@ -69,7 +69,7 @@ class Ending:
         """
         found = self.rows(
             "SELECT (epoch_us(created) + $step - 1 - $first) // $step AS tick, "
-            "least(floor(CAST(importance AS DOUBLE) * 10), 9) AS tenth, count(*) AS n "
+            "least(floor(importance * CAST(10 AS FLOAT)), 9) AS tenth, count(*) AS n "
             "FROM memories WHERE epoch_us(created) > $first - $step GROUP BY ALL",
             {"first": int(time_us[0]), "step": step_us},
         )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .ending import Ending
-from .living import period_name, periods
+from .living import counted, period_name, periods
 from .parts import (
     Chart,
     Floats,
@@ -112,7 +112,8 @@ def _when(created: Any) -> str:
 
 
 def _us(time: Any) -> int:
-    return round((time - EPOCH).total_seconds() * 1e6)
+    us: int = round((time - EPOCH).total_seconds() * 1e6)
+    return us
 
 
 def _ties(ending: Ending, agent: int) -> Listing | Omission:
@@ -185,7 +186,7 @@ def _formed(run: RunDirectory, ending: Ending, agent: int) -> Chart | Omission:
         f"Its memories by the {name} they were formed",
         finding,
         data,
-        layout(barmode="stack", bargap=0.2, y={"tickformat": ",~s"}),
+        layout(barmode="stack", bargap=0.2, y=counted(np.fmax(kept, formed))),
         Rows([name, *columns], [list(row) for row in zip(at, *columns.values(), strict=True)]),
         unit="memories",
         legend=legend,

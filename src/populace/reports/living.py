@@ -194,6 +194,13 @@ def _flows(run: RunDirectory) -> Chart:
     )
 
 
+def counted(values: Floats) -> dict[str, Any]:
+    """The axis of a count: whole numbers, thousands as k."""
+    if np.nanmax(values) < 5:
+        return {"tickformat": ",d", "dtick": 1}
+    return {"tickformat": ",~s"}
+
+
 def _both_ways(columns: dict[str, Floats]) -> dict[str, Any]:
     """Ticks of an axis that counts up and down from zero: what goes is no negative number."""
     up = float(np.max(columns.get("formed", np.zeros(1))))
@@ -202,7 +209,9 @@ def _both_ways(columns: dict[str, Floats]) -> dict[str, Any]:
     size = 10 ** np.floor(np.log10(rough))
     step = float(size * next(part for part in (1, 2, 5, 10) if size * part >= rough))
     ticks = step * np.arange(-np.floor(down / step), np.floor(up / step) + 1)
-    texts = [count(at) if step < 1000 else f"{at / 1000:g}k" for at in np.abs(ticks).tolist()]
+    texts = [
+        count(at) if step < 1000 or not at else f"{at / 1000:g}k" for at in np.abs(ticks).tolist()
+    ]
     return {"tickvals": ticks.tolist(), "ticktext": texts}
 
 
@@ -235,7 +244,7 @@ def _grown(run: RunDirectory, name: str, title: str) -> Chart:
         a_day = float(np.nansum(run["contacts"])) / (run.lived_us / DAY_US)
         finding += f" There were {count(a_day)} contacts a day."
     return Chart(
-        name, title, finding, [_area(run, name, 0)], layout(y={"tickformat": ",~s"}),
+        name, title, finding, [_area(run, name, 0)], layout(y=counted(values)),
         time_rows(run.time_us, {name: values}), unit=noun, height=200,
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 (() => {
   const TONES = __TONES__; // colour on light paper -> on dark paper
   const PAPER_PX = { wide: 670, narrow: 320, highest: 420 };
-  const TICK_PX = 85;
+  const TICK_PX = 62;
   const CONFIG = { displayModeBar: false, responsive: true, scrollZoom: false, showTips: false };
   const root = document.documentElement;
   const button = document.getElementById("theme");

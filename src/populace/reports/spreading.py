@@ -70,7 +70,7 @@ def spreading(run: RunDirectory) -> Section:
             "Who has heard",
             _finding(max(said, key=lambda one: one[0])[1:], float(days[-1])),
             data,
-            layout(y={"tickformat": ".0%", "range": [0, None]}),
+            layout(y={"tickformat": ".2~p", "range": [0, None]}),
             time_rows(run.time_us, columns),
             unit="share of agents that know it",
             note=f"{left} more, known to fewer, are left out." if left else "",

@@ -64,6 +64,8 @@ class Meter:
         self.world, self.measure = world, measure
         self._forgotten = world.events(Forgotten)
         self._merged = world.events(Consolidated)
+        for told in (self._forgotten, self._merged):
+            told.read()  # of the step before, where the world comes from a snapshot
         self._ns = {name: stats.ns for name, stats in world.telemetry.systems.items()}
         self._formed = self.formed_so_far()
         self.forgotten: dict[str, int] = {}

@@ -76,7 +76,10 @@ class Session:
             begin = perf_counter()
             world = build(self.scenario, parameters, threads=self.threads)
             setup_s = perf_counter() - begin
-            if self.directory is not None:  # not before: what cannot be built leaves nothing
+            if self.directory is not None:
+                # Not before: what cannot be built, nor watched as asked for, leaves nothing.
+                for watcher in self.watch(world, None, None):
+                    watcher.close()
                 self._begin_directory(self.directory, parameters)
                 world.keep(Metric)
             with self._recording():

@@ -28,7 +28,7 @@ from populace.components import (
     Tie,
     Trace,
 )
-from populace.ecs import World, i8, jit
+from populace.ecs import World, f4, i8, jit
 from populace.systems import StateMachine
 
 from .rumours import labels as rumour_labels
@@ -51,7 +51,7 @@ def count_by_importance(created_n: Any, importance_n: Any, since: Any, out_10: A
     """out_10 += memories created after `since` (i8 µs), by tenth of importance. O(n)."""
     for i in range(created_n.size):
         if created_n[i] > since:
-            out_10[min(i8(importance_n[i] * 10), i8(9))] += 1
+            out_10[min(i8(importance_n[i] * f4(10)), i8(9))] += 1  # in f4, 0.7 * 10 is 7
 
 
 def measure(world: World) -> dict[str, float]:

@@ -21,7 +21,7 @@ from populace.ecs import Clock, Emit, Res, World, setting, settings, system
 from populace.ecs.entities import Ids
 from populace.ecs.errors import SettingError
 from populace.generate import big_five, names_of
-from populace.systems import add_laws
+from populace.systems import Texts, add_laws, reclaim_texts
 
 from .laws import LAWS, insert_laws
 from .outlook import found_town, labels, measure, tell
@@ -83,6 +83,7 @@ def build(world: World, parameters: Parameters) -> None:
     )
     insert_laws(world, parameters)
     world.insert(replay)
+    world.insert(parameters.of(Texts))
     if len(log):
         world.clock.now = int(log.time[0]) - 1
     agents = _people(world, log, replay)
@@ -133,12 +134,13 @@ def add_systems(world: World) -> None:
     """The recorded contacts, and every law but those of places."""
     world.add_system(replay_contacts)
     add_laws(world, without=LAWLESS)
+    world.add_system(reclaim_texts)
 
 
 scenario = Scenario(
     name="replay",
     about="A recorded log of messages, calls or meetings drives who meets whom",
-    sections={"replay": Replay, "rumours": Rumours, **LAWS},
+    sections={"replay": Replay, "rumours": Rumours, **LAWS, "texts": Texts},
     build=build,
     add_systems=add_systems,
     measure=measure,

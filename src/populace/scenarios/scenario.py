@@ -43,10 +43,10 @@ class Run:
                 f"as 15m, 1h or 6h"
             )
         try:
-            zone = datetime.fromisoformat(self.start).tzinfo
+            plain = datetime.fromisoformat(self.start).tzinfo is None
         except ValueError:
-            zone = self.start
-        if zone is not None:
+            plain = False
+        if not plain:
             raise SettingError(
                 f"Run.start must be a date and time without a zone, as 2023-02-13T08:00; got "
                 f"{self.start!r}"

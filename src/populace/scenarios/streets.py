@@ -76,7 +76,7 @@ def build_places(
     kinds: (kind, what is said of one, as "{} Bakery"). Names repeat with a number where surnames
     run out.
     """
-    which = np.arange(n) % len(kinds)
+    which = [place % len(kinds) for place in range(n)]
     turn = int(random.integers(world.seed, stream, 0, len(LAST_NAMES))[0])
     names = []
     for place in range(n):

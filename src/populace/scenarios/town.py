@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from populace.components import Space
 from populace.ecs import World
-from populace.systems import add_laws, daily_life
+from populace.systems import Texts, add_laws, daily_life, reclaim_texts
 
 from .laws import LAWS, insert_laws
 from .newborns import have_children
@@ -26,6 +26,7 @@ DEFAULTS = {
     "colocation.most": 3,
     "perception.others": 1,
     "reflecting.focal_points": 2,
+    "reflecting.memories": 10,
     "room.capacity": 300,
 }
 """Where a town differs from the laws' own defaults. How people meet is fitted to what was measured
@@ -37,7 +38,8 @@ def build(world: World, parameters: Parameters) -> None:
     town, rumours = parameters.of(Town), parameters.of(Rumours)
     side = side_of(town.agents, town.density)
     insert_laws(world, parameters)
-    for made in (Space(width=side, height=side), daily_life(), town, rumours):
+    texts = parameters.of(Texts)
+    for made in (Space(width=side, height=side), daily_life(), town, rumours, texts):
         world.insert(made)
     agents = settle_town(world, town)
     start_rumours(world, agents, rumours)
@@ -45,15 +47,15 @@ def build(world: World, parameters: Parameters) -> None:
 
 
 def add_systems(world: World) -> None:
-    """Every law, and births."""
+    """Every law, births, and a look for strings that nobody remembers any more."""
     add_laws(world)
-    world.add_system(have_children)
+    world.add_systems(have_children, reclaim_texts)
 
 
 scenario = Scenario(
     name="town",
     about="People with homes, work and haunts who meet, talk, befriend, feel, learn and forget",
-    sections={"town": Town, "rumours": Rumours, **LAWS},
+    sections={"town": Town, "rumours": Rumours, **LAWS, "texts": Texts},
     build=build,
     add_systems=add_systems,
     measure=measure,

@@ -53,7 +53,8 @@ def test_help_has_examples_that_parse(capsys):
 def test_the_same_run_gives_the_same_charts(lived, report, tmp_path):
     """Nothing in the file hangs on chance."""
     again = write_report(lived, tmp_path / "again.html")
-    assert again.file.read_bytes() == report.file.read_bytes()
+    pages = (re.sub(r" on \d{4}-\d\d-\d\d,", "", made.file.read_text()) for made in (again, report))
+    assert next(pages) == next(pages)
 
 
 def test_plotly_is_in_the_file_once_and_nothing_is_fetched(report):

@@ -1,15 +1,25 @@
-"""The default scenario: its counts, its law, and that the same settings give the same world."""
+"""The scenario stream: its counts, its law, and that the same parameters give the same world."""
 
 import numpy as np
 import pytest
 
 from populace.components import Memory, MemoryKind, Persona, Stream, Strength, Trace
 from populace.ecs import Clock, days, hours
-from populace.minds import export_minds, read_minds
-from populace.run import RunSettings, build_society, live, strongest_memories
-from populace.systems import Pruning, Span
+from populace.ecs.errors import SettingError, SourceFileError
+from populace.minds import export_minds
+from populace.runs import live, make_world
+from populace.runs.outcome import strongest_memories
+from populace.systems import Span
 
 SMALL = {"agents": 120, "memories": 60, "days": 12.0, "seed": 3}
+
+
+def stream(threads=1, **given):
+    """A world of the scenario; `days` and `seed` are of the run, all else of the stream."""
+    values = {f"{'run' if name in ('days', 'seed') else 'stream'}.{name}": value
+              for name, value in given.items() if "__" not in name}  # fmt: skip
+    laws = {name.replace("__", "."): value for name, value in given.items() if "__" in name}
+    return make_world("stream", {**values, **laws}, threads=threads)
 
 
 def tables(world, directory):
@@ -20,7 +30,7 @@ def tables(world, directory):
 
 def test_what_was_formed_is_kept_or_forgotten():
     """The counts of the report agree with each other and with the world."""
-    world = build_society(RunSettings(**SMALL))
+    world = stream(**SMALL)
     report = live(world)
     assert (report.agents, report.imported, report.formed) == (120, 0, 7_200)
     assert report.formed == report.forgotten + report.kept
@@ -33,9 +43,8 @@ def test_what_was_formed_is_kept_or_forgotten():
 
 def test_what_is_left_is_what_the_law_leaves():
     """At the end every kept memory is strong or within its grace, every forgotten one neither."""
-    settings = RunSettings(**SMALL)
-    world, immortal = build_society(settings), build_society(settings)
-    immortal.resources.insert(Pruning(theta=0.0, theta_old=0.0), replace=True)
+    world = stream(**SMALL)
+    immortal = stream(**SMALL, pruning__theta=0.0, pruning__theta_old=0.0)
     live(world)
     live(immortal)
     everything = immortal.query(Memory, Trace, Strength)
@@ -68,7 +77,7 @@ def _owners(world):
 
 def test_threads_do_not_show(tmp_path):
     """One thread and two give the same tables, byte for byte."""
-    one, two = (build_society(RunSettings(**SMALL, threads=n)) for n in (1, 2))
+    one, two = (stream(**SMALL, threads=n) for n in (1, 2))
     two.parallel_rows = 1
     live(one)
     live(two)
@@ -78,7 +87,7 @@ def test_threads_do_not_show(tmp_path):
 @pytest.mark.parametrize("step", [hours(1), hours(7), days(1), days(12)])
 def test_the_length_of_a_step_does_not_show(tmp_path, step):
     """Steps of an hour, of seven, of a day, or all at once: the same tables, byte for byte."""
-    hourly, other = (build_society(RunSettings(**SMALL)) for _ in range(2))
+    hourly, other = (stream(**SMALL) for _ in range(2))
     live(hourly)
     span = other.resource(Span)
     other.run(span.end - span.start, step=step)
@@ -89,7 +98,7 @@ def test_the_same_seed_gives_the_same_tables_and_another_one_others(tmp_path):
     """Twice seed 3 is the same bytes; seed 4 is not."""
     made = []
     for place, seed in enumerate((3, 3, 4)):
-        world = build_society(RunSettings(**{**SMALL, "seed": seed}))
+        world = stream(**SMALL | {"seed": seed})
         live(world)
         made.append(tables(world, tmp_path / str(place)))
     assert made[0] == made[1]
@@ -98,7 +107,7 @@ def test_the_same_seed_gives_the_same_tables_and_another_one_others(tmp_path):
 
 def test_imported_minds_live_among_generated_ones(ville):
     """Imported agents keep their numbers and memories, form new ones, and have company."""
-    world = build_society(RunSettings(agents=3, memories=10, days=2.0, minds=read_minds(ville)))
+    world = stream(agents=3, memories=10, days=2.0, minds=str(ville))
     report = live(world)
     assert (report.agents, report.imported, report.formed) == (5, 8, 50)
     assert report.strongest_of == "Ada Bell"
@@ -115,7 +124,7 @@ def test_imported_minds_live_among_generated_ones(ville):
 
 def test_imported_minds_alone_only_forget(ville):
     """Without new memories a week leaves of eight those that began strong enough."""
-    world = build_society(RunSettings(agents=0, memories=0, days=7.0, minds=read_minds(ville)))
+    world = stream(agents=0, memories=0, days=7.0, minds=str(ville))
     report = live(world)
     assert (report.formed, report.imported) == (0, 8)
     importance = np.repeat([0.2, 0.3, 0.4, 0.5], 2)
@@ -124,16 +133,14 @@ def test_imported_minds_alone_only_forget(ville):
 
 def test_a_bank_of_personas_can_live(bank):
     """Personas come without memories and form them like everybody else."""
-    report = live(
-        build_society(RunSettings(agents=0, memories=10, days=1.0, minds=read_minds(bank)))
-    )
+    report = live(stream(agents=0, memories=10, days=1.0, minds=str(bank)))
     assert (report.agents, report.imported, report.formed, report.kept) == (3, 0, 30, 30)
 
 
 @pytest.mark.parametrize("length", [0.001, 0.04, 0.5, 1.25])
 def test_parts_of_a_day_count(length):
     """A run of 86 seconds or of 30 hours forms all its memories and ends when it should."""
-    world = build_society(RunSettings(agents=5, memories=7, days=length))
+    world = stream(agents=5, memories=7, days=length)
     start = world.resource(Clock).now
     assert live(world).formed == 35
     assert world.resource(Clock).now - start == days(length)
@@ -141,7 +148,7 @@ def test_parts_of_a_day_count(length):
 
 def test_the_strongest_memories_come_first():
     """Sorted by strength, each text once, and readable."""
-    world = build_society(RunSettings(**SMALL))
+    world = stream(**SMALL)
     live(world)
     name, strongest = strongest_memories(world, 8)
     assert len(name.split()) == 2
@@ -154,17 +161,37 @@ def test_the_strongest_memories_come_first():
 
 def test_a_society_goes_on_from_its_tables(tmp_path):
     """What was exported lives on: the same agents and memories, the clock, and new memories."""
-    world = build_society(RunSettings(**SMALL))
+    world = stream(**SMALL)
     live(world)
     before = tables(world, tmp_path / "before")
-    minds = read_minds(tmp_path / "before")
-    again = build_society(RunSettings(agents=0, memories=0, days=1.0, minds=minds))
+    minds = str(tmp_path / "before")
+    again = stream(agents=0, memories=0, days=1.0, minds=minds)
     again.step(0)
     assert again.resource(Clock).now == world.resource(Clock).now
     assert tables(again, tmp_path / "again") == before
-    second = build_society(RunSettings(agents=10, memories=60, days=12.0, seed=3, minds=minds))
+    second = stream(agents=10, memories=60, days=12.0, seed=3, minds=minds)
     report = live(second)
     assert (report.agents, report.formed) == (130, 7_800)
     assert np.unique(second.query(Persona).gather(Persona.number)).size == 130
     assert second.query(Memory).gather(Memory.sequence).max() == 119
     second.check()
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"agents": 0}, "stream.agents 0 leaves nobody to live: give at least 1, or minds"),
+        ({"agents": 100_000_000, "memories": 100}, "more than a world holds, 4,294,967,294"),
+        ({"agents": -1}, "stream.agents must lie in"),
+    ],
+)
+def test_streams_that_cannot_be_are_refused(given, why):
+    """Nobody at all, and more than there is room for."""
+    with pytest.raises(SettingError, match=why):
+        stream(**given)
+
+
+def test_minds_that_are_not_there_are_named():
+    """By their path."""
+    with pytest.raises(SourceFileError, match="nowhere: cannot be read"):
+        stream(minds="nowhere")
