@@ -7,7 +7,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test nightly check lint types docs plots bench build clean
+.PHONY: help setup run test nightly check lint types docs plots bench soak build clean
 
 # A name on PATH can be a shim that does not start, or a Python without venv: take the first that
 # works. Evaluated only when .venv is made.
@@ -57,7 +57,7 @@ types: $(STAMP) ## mypy --strict, on a tree of symlinks
 	$(PY) -m mypy
 
 docs: $(STAMP) ## run the examples and draw the plots of README, docs and docstrings
-	$(PY) -m pytest tests/test_docs.py tests/test_examples.py tests/test_plots.py $(ARGS)
+	$(PY) -m pytest tests/test_docs.py tests/test_examples.py tests/test_notebook.py tests/test_plots.py $(ARGS)
 
 plots: $(STAMP) ## draw the plots of docs/laws.md anew
 	$(PY) tools/draw_plots.py $(ARGS)
@@ -65,6 +65,9 @@ plots: $(STAMP) ## draw the plots of docs/laws.md anew
 bench: $(STAMP) ## time the benchmarks, then print the ratios against bound and peers
 	$(PY) -m pytest bench --benchmark-only $(ARGS)
 	.venv/bin/python -m bench
+
+soak: $(STAMP) ## let 10,000 people live for a year, and judge memory and pace by month; 15 minutes
+	$(PY) tools/soak.py $(ARGS)
 
 build: $(STAMP) ## sdist and wheel into dist/
 	rm -rf dist

@@ -49,7 +49,7 @@ from populace.components.metric import Metric
 from populace.ecs import World, days, hours, schema
 from populace.ecs.errors import SourceFileError
 from populace.ecs.image import capture
-from populace.minds import export_minds, import_minds, read_minds
+from populace.minds import export_minds, import_minds
 from populace.runs import live, make_world
 from populace.storage import MANIFEST, load_tables, write_tables
 from populace.storage.dictionary import describe_tables
@@ -349,7 +349,8 @@ def test_ties_live_on_in_a_run(town, tmp_path):
     """A run that begins with them keeps them, fading by the half-life that they had."""
     export_minds(town, tmp_path / "town")
     minds = str(tmp_path / "town")
-    world = make_world("stream", {"stream.agents": 0, "stream.memories": 1, "stream.minds": minds, "run.days": 7})
+    given = {"stream.agents": 0, "stream.memories": 1, "stream.minds": minds, "run.days": 7}
+    world = make_world("stream", given)
     live(world)
     assert export_minds(world, tmp_path / "later")["ties"] == town.query(Tie).count()
     before, after = (

@@ -1,4 +1,4 @@
-"""One parameter of a scenario: its type, range, unit and meaning, and how people write its value."""
+"""One parameter of a scenario: type, range, unit and meaning, and how people write its value."""
 
 from __future__ import annotations
 

@@ -24,8 +24,11 @@ DEFAULTS = {
     "colocation.radius": 8.0,
     "colocation.chance": 0.16,
     "colocation.most": 3,
+    "encounters.importance": 0.2,
+    "encounters.intensity": 0.4,
     "perception.others": 1,
-    "reflecting.focal_points": 2,
+    "perception.seen": 0.1,
+    "reflecting.focal_points": 1,
     "reflecting.memories": 10,
     "room.capacity": 300,
 }
