@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import accumulate
 from math import ceil
+from time import perf_counter_ns
 
 from .errors import ColumnValueError
 from .notebook import telemetry_html
@@ -170,6 +172,11 @@ class Telemetry:
         if found is None:
             found = self.latencies[name] = Latencies()
         return found
+
+    def stopwatch(self, name: str) -> Callable[[], None]:
+        """Begin to time a call of a name; what is returned is called at its end, if it succeeds."""
+        begin = perf_counter_ns()
+        return lambda: self.latency(name).record(perf_counter_ns() - begin)
 
     def count(self, name: str, n: int) -> None:
         """Add n to what is counted under a name."""

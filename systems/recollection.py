@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -151,7 +150,7 @@ def recall(
     >>> found.text, found.keys.tolist()
     (['Bo is reading', 'rain'], [[7, 0], [7, 2]])
     """
-    begin = perf_counter_ns()
+    done = world.telemetry.stopwatch("recall")
     planner = Planner(explain)
     filters = wanted(
         kinds=kinds, since=since, until=until, importance=importance, unexpired=unexpired,
@@ -187,7 +186,7 @@ def recall(
             found.ids[cold] = bring_back(world, found.keys[cold])
         if access:
             world.emit(Recalled(memory=found.ids[found.ids != NOBODY], time=world.clock.now))
-        world.telemetry.latency("recall").record(perf_counter_ns() - begin)
+        done()
     return found
 
 

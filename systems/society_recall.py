@@ -20,7 +20,6 @@ Cost: see bench cases `recall_society`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -128,7 +127,7 @@ def who_remembers(
     >>> found.text, found.keys.tolist()
     (['the cafe is on fire'], [[8, 0]])
     """
-    begin = perf_counter_ns()
+    done = world.telemetry.stopwatch("who_remembers")
     planner = Planner(explain)
     filters = wanted(
         kinds=kinds, since=since, until=until, importance=importance, unexpired=unexpired,
@@ -156,7 +155,7 @@ def who_remembers(
             cache.keep(key, found)
         if access:
             world.emit(Recalled(memory=found.ids, time=world.clock.now))
-        world.telemetry.latency("who_remembers").record(perf_counter_ns() - begin)
+        done()
     return found
 
 

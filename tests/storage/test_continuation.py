@@ -79,6 +79,7 @@ QUESTIONS = {
         "GROUP BY ALL ORDER BY ALL",
     ),
     "town": (),
+    "scenario": ("SELECT * FROM agents", "SELECT * FROM memories", "SELECT * FROM ties"),
 }
 
 
