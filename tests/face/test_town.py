@@ -12,20 +12,26 @@ from hypothesis import strategies as st
 from populace.components import (
     Activity,
     Biography,
+    Emotion,
     Haunts,
     Knowledge,
     Lineage,
     Memory,
+    Mood,
     Motion,
     Persona,
     Place,
     Position,
+    SocialEnergy,
     Space,
     Survey,
     Tie,
     TieState,
 )
+from populace.contacts import read_contacts, replay
+from populace.ecs import World
 from populace.ecs.errors import SettingError
+from populace.minds import export_minds
 from populace.runs import live, make_world
 from populace.runs.metrics import MetricsTable
 from populace.scenarios.newborns import couples
@@ -214,6 +220,31 @@ def test_personas_move_in_first_and_generated_people_fill_up(bank):
     assert world.has(ids, Survey).tolist() == [True] * 3 + [False] * 7
     assert names_of(world)[:3] == ["Ethan Robinson"] * 3
     assert world.has(ids, Haunts).all()
+    live(world)
+    world.check()
+
+
+@pytest.mark.parametrize("source", ["town", "stream", "log"])
+def test_those_of_another_world_move_in(tmp_path, source):
+    """With what they feel and are old, where their tables say so; else it is begun here."""
+    if source == "log":
+        (tmp_path / "log.csv").write_text("time,source,target\n0,a,b\n60,c,a\n")
+        before = World()
+        replay(before, read_contacts(tmp_path / "log.csv"))
+    else:
+        given = {f"{source}.agents": 3, "run.days": 1}
+        before = make_world(source, given)
+        live(before)
+    export_minds(before, tmp_path / "minds")
+    world = town(town__agents=10, town__personas=str(tmp_path / "minds"))
+    ids, guests = people_of(world), people_of(before)
+    assert names_of(world)[:3] == names_of(before)
+    for inner in (Emotion, Mood, SocialEnergy, Biography):
+        assert world.has(ids, inner).all()
+    if source == "town":
+        for field in (Mood.pleasure, SocialEnergy.level, Biography.age):
+            assert world.get(ids[:3], field).tolist() == before.get(guests, field).tolist()
+    assert world.get(ids, Biography.age).min() >= 18
     live(world)
     world.check()
 

@@ -8,8 +8,9 @@
     result.json       what `--json` prints
     report.html       written by `populace report`
 
-Invariants: a file appears under its name when it is complete. `manifest.json` is the first file
-and is rewritten as the run goes on, so a directory with one is a run, whatever became of it.
+Invariants: a file appears under its name when it is complete. `manifest.json` is there before the
+first step and is rewritten as the run goes on, so a directory with one is a run, whatever became of
+it.
 """
 
 from __future__ import annotations
@@ -86,11 +87,7 @@ class RunDirectory:
         path = self.path / MANIFEST
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            if found["format"] > FORMAT:
-                raise SourceFileError(
-                    f"{path}: is of format {found['format']}, and this version of Populace reads "
-                    f"up to {FORMAT}: use a newer one"
-                )
+            newer = found["format"] > FORMAT
         except OSError as error:
             raise SourceFileError(
                 f"{self.path} is not the directory of a run: {MANIFEST} cannot be read: "
@@ -98,6 +95,11 @@ class RunDirectory:
             ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise SourceFileError(f"{path}: is damaged: {error}") from error
+        if newer:
+            raise SourceFileError(
+                f"{path}: is of format {found['format']}, and this version of Populace reads up to "
+                f"{FORMAT}: use a newer one"
+            )
         self.manifest = found
         return self
 

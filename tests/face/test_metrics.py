@@ -1,0 +1,167 @@
+"""The metrics of a run: what a row holds, that rows add up, and their file."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from populace.components import Memory, Strength, Tie, TieStrength
+from populace.ecs import hours
+from populace.runs import live, make_world
+from populace.runs.metrics import Meter, MetricsTable
+
+from .lived import TOWN, counts, metrics_of
+
+
+@pytest.fixture(scope="module")
+def metrics(town_run):
+    """The table of a town's metrics."""
+    return metrics_of(town_run.path)
+
+
+def sums(table, prefix):
+    """The sum of each column that begins so, by the rest of its name."""
+    return {
+        name.removeprefix(prefix): sum(table[name].to_pylist())
+        for name in table.column_names
+        if name.startswith(prefix)
+    }
+
+
+# -- of a run --------------------------------------------------------------------------------
+
+
+def test_there_is_a_row_for_each_step(metrics, town_run):
+    """By tick and by the time of its end."""
+    assert metrics["tick"].to_pylist() == list(range(1, 61))
+    time = metrics["time"].cast(pa.int64()).to_numpy()
+    assert metrics.schema.field("time").type == pa.timestamp("us")
+    assert (np.diff(time) == hours(1)).all()
+    assert time[-1] == town_run.world.clock.now
+
+
+def test_columns_are_numbers(metrics):
+    """Counts are whole, all else is not, and nothing is missing or infinite."""
+    whole = {"tick", "rss_bytes", "agents", "memories", "ties", "knowledge", "reflections",
+             "formed", "contacts"}  # fmt: skip
+    for name in metrics.column_names[1:]:
+        column = metrics[name]
+        counted = name in whole or name.startswith(("forgotten__", "formed__", "ns__", "state__"))
+        if counted:
+            assert column.type == pa.int64(), name
+        elif name != "pause_s":  # 0 as long as there is none
+            assert column.type == pa.float64(), name
+        assert column.null_count == 0
+        assert np.isfinite(column.to_numpy()).all(), name
+    assert len(set(metrics.column_names)) == metrics.num_columns
+
+
+def test_the_last_row_is_the_world(metrics, town_run):
+    """How many there are, and how strong on average."""
+    world, last = town_run.world, metrics.slice(len(metrics) - 1).to_pylist()[0]
+    assert [last[name] for name in ("agents", "memories", "ties", "knowledge")] == counts(world)
+    strength = world.query(Memory, Strength).gather(Strength.value)
+    assert last["memory_strength"] == pytest.approx(strength.mean(dtype=float), rel=1e-6)
+    strength = world.query(Tie, TieStrength).gather(TieStrength.value)
+    assert last["tie_strength"] == pytest.approx(strength.mean(dtype=float), rel=1e-6)
+
+
+def test_memories_are_formed_forgotten_or_there(metrics, town_run):
+    """Step by step, and in all as the outcome tells."""
+    memories, formed = (metrics[name].to_numpy() for name in ("memories", "formed"))
+    gone = sum(metrics[n].to_numpy() for n in metrics.column_names if n.startswith("forgotten__"))
+    assert np.array_equal(np.diff(memories, prepend=0), formed - gone)
+    assert formed.sum() == town_run.outcome.formed
+    assert sums(metrics, "forgotten__") == town_run.outcome.forgotten_by
+    assert "merged" in town_run.outcome.forgotten_by
+
+
+def test_systems_take_the_time_that_telemetry_says(metrics, town_run):
+    """Each system's, in all; not more than the step took."""
+    told = {name: stats.ns for name, stats in town_run.world.telemetry.systems.items()}
+    assert sums(metrics, "ns__") == told
+    spent = sum(metrics[n].to_numpy() for n in metrics.column_names if n.startswith("ns__"))
+    assert (spent <= 1e9 * metrics["wall_s"].to_numpy()).all()
+
+
+def test_a_world_has_columns_of_what_it_has():
+    """A stream has no moods, no ties and no contacts; its reasons are those of its laws."""
+    table = MetricsTable()
+    world = make_world("stream", {"stream.agents": 20, "run.days": 8, "room.capacity": 60})
+    outcome = live(world, metrics=table)
+    names = set(table.arrow().column_names)
+    assert {"time", "tick", "memories", "memory_strength", "ns__forget"} <= names
+    assert not {"tie_strength", "contacts", "mood__pleasure", "forgotten__merged"} & names
+    assert set(outcome.forgotten_by) == {"weak", "crowded"}
+    assert sum(table["forgotten__crowded"]) == outcome.forgotten_by["crowded"] > 0
+
+
+def test_a_meter_reads_what_came_after_it():
+    """Not what was formed or forgotten before, and of each step once."""
+    world = make_world("town", TOWN)
+    world.run(hours(30), step=hours(1))
+    meter = Meter(world)
+    assert (meter.read(0.1)["formed"], meter.forgotten) == (0, {})
+    world.step(hours(1))
+    row = meter.read(0.25, pause_s=0.5)
+    assert row["formed"] > 0
+    assert (row["tick"], row["wall_s"], row["pause_s"]) == (31, 0.25, 0.5)
+    assert meter.read(0.1)["formed"] == 0
+
+
+# -- the table -------------------------------------------------------------------------------
+
+
+def test_a_column_may_begin_late_or_pause():
+    """Where a row has nothing of it there is 0."""
+    table = MetricsTable()
+    for time, row in enumerate([{"a": 1}, {"a": 2, "b": 0.5}, {"b": 1.5}]):
+        table.add(time, row)
+    assert (table["a"], table["b"], len(table)) == ([1, 2, 0], [0, 0.5, 1.5], 3)
+    found = table.arrow()
+    assert found.to_pydict()["a"] == [1, 2, 0]
+    assert [str(field.type) for field in found.schema] == ["timestamp[us]", "int64", "double"]
+
+
+def test_a_table_is_taken_up_where_a_run_goes_on(tmp_path):
+    """Later rows are of a life that is lived again."""
+    path = tmp_path / "metrics.parquet"
+    first = MetricsTable(path)
+    for time in range(5):
+        first.add(time * 10, {"tick": time, "share": time / 4})
+    first.flush()
+    again = MetricsTable(path)
+    again.take_up(20)
+    assert (again["time"], again["tick"], len(again)) == ([0, 10, 20], [0, 1, 2], 3)
+    for time in (3, 4):
+        again.add(time * 10, {"tick": time, "share": time / 4})
+    assert again.arrow().equals(first.arrow())
+
+
+def test_without_a_file_nothing_is_taken_up_or_written(tmp_path):
+    """Nor before there is a row."""
+    MetricsTable().flush()
+    table = MetricsTable(tmp_path / "metrics.parquet")
+    table.take_up(10)
+    table.flush()
+    assert (len(table), list(tmp_path.iterdir())) == (0, [])
+
+
+def test_the_file_is_whole_at_every_moment(tmp_path, monkeypatch):
+    """A write that fails leaves the one before."""
+    table = MetricsTable(tmp_path / "metrics.parquet")
+    table.add(1, {"tick": 1})
+    table.flush()
+    table.add(2, {"tick": 2})
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pq, "write_table", fail)
+        with pytest.raises(OSError, match="No space"):
+            table.flush()
+    assert pq.read_table(table.path)["tick"].to_pylist() == [1]
+    table.flush()
+    assert pq.read_table(table.path)["tick"].to_pylist() == [1, 2]
+    assert [each.name for each in tmp_path.iterdir()] == ["metrics.parquet"]
