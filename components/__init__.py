@@ -30,7 +30,7 @@ from .persona import Persona, Stream
 from .place import Haunts, Place, Whereabouts
 from .reflection import Evidence, Reflection, Unreflected
 from .space import Motion, Position, Space
-from .tie import Tie, TieState, TieStrength
+from .tie import Tie, TiesEnded, TieState, TieStrength
 from .trace import LONGEST_HALF_LIFE_S, Capacity, Retentiveness, Strength, Trace
 
 __all__ = [
@@ -84,6 +84,7 @@ __all__ = [
     "Taught",
     "Temperament",
     "Tie",
+    "TiesEnded",
     "TieState",
     "TieStrength",
     "Topic",

@@ -14,7 +14,7 @@ at a contact only; what a tie is worth *now* is a function of `TieState` and the
 
 from __future__ import annotations
 
-from populace.ecs import Entity, component, f4, field, i8, u4
+from populace.ecs import Entity, component, event, f4, field, i8, u4
 
 HEAVIEST = 2.0**100
 """The most that a tie's weight may be: far from overflow, further from any history of contacts."""
@@ -47,3 +47,11 @@ class Tie:
 
     source: Entity = field(index=True, on_despawn="despawn", doc="whose tie it is")
     target: Entity = field(index=True, on_despawn="despawn", doc="to whom")
+
+
+@event
+class TiesEnded:
+    """So many ties were swept away at once, for they were over."""
+
+    time: i8 = field(unit="us since 1970", doc="when, in simulated time")
+    count: i8 = field(doc="ties")

@@ -48,7 +48,7 @@ from .strength import refresh_strength, strengths_of
 from .telling import pass_on
 from .temperament import octant
 from .texts import Texts, reclaim_texts
-from .ties import Ties, apply_contacts, refresh_ties, tie_strengths
+from .ties import Ties, apply_contacts, end_ties, refresh_ties, tie_strengths
 from .topics import find_topics, intern_topics
 from .writing import Insight, Occasion, Writer, template_writer
 
@@ -110,6 +110,7 @@ __all__ = [
     "enter_state",
     "feel",
     "feelings_of",
+    "end_ties",
     "find_inactive",
     "find_topics",
     "follow_routine",

@@ -31,9 +31,7 @@ import numpy.typing as npt
 
 from populace.components import Met, Persona
 from populace.components.emotion import OCC, Appraisal
-from populace.components.tie import Tie, TieState
 from populace.ecs import (
-    NOBODY,
     Events,
     Res,
     World,
@@ -53,6 +51,7 @@ from populace.ecs.random import stream_of, uniform_at
 from .affect import Emotions, kept, relaxed, seconds_since
 from .columns import columns
 from .feelings import Feelings, feels, half_lives
+from .ties import valences
 
 JOY, DISTRESS, GRATITUDE, ANGER = (
     u1(label) for label in (OCC.JOY, OCC.DISTRESS, OCC.GRATITUDE, OCC.ANGER)
@@ -135,22 +134,15 @@ def outcomes(world: World, source: Any, target: Any, time: Any) -> npt.NDArray[n
     party, other = np.concatenate([sources, targets]), np.concatenate([targets, sources])
     number, agreeableness = columns(world, party, Persona.number, Persona.agreeableness)
     at_rest, mood, mood_since, half_life = _moods(world, party)
+    moments = np.array(np.broadcast_to(times, sources.shape))
+    valence = valences(world, party, other, np.concatenate([moments, moments]))
     went = np.empty(sources.size, np.float32)
     draw_outcomes(
-        u8(stream_of(world.seed, "rapport")), np.array(np.broadcast_to(times, sources.shape)),
-        number, agreeableness, _valences(world, party, other), at_rest, mood, mood_since, half_life,
+        u8(stream_of(world.seed, "rapport")), moments,
+        number, agreeableness, valence, at_rest, mood, mood_since, half_life,
         law.base, law.warmth, law.liking, law.mood, law.spread, went,
     )  # fmt: skip
     return went
-
-
-def _valences(world: World, source: Ids, target: Ids) -> npt.NDArray[np.float32]:
-    """(k,) f4: the valence of the tie from each source to its target, 0 where there is none."""
-    ties = world.pairs(Tie).find(source, target)
-    there, found = ties != NOBODY, np.zeros(ties.size, np.float32)
-    if there.any():
-        found[there] = world.get(ties[there], TieState.valence)
-    return found
 
 
 def _moods(world: World, ids: Ids) -> tuple[Any, Any, Any, Any]:

@@ -8,8 +8,8 @@ The order in which laws follow each other within a step:
     first    what people do         activity, routine, meetings, perception
     update   what follows from it   ties, energy, emotion, knowledge, memories, reflection, recall;
                                     then the sweeps, which fill caches
-    last     what is let go         consolidation, archiving, forgetting, capacity, knowledge;
-                                    then metrics, if anybody listens
+    last     what is let go         consolidation, archiving, forgetting, capacity, knowledge,
+                                    ties; then metrics, if anybody listens
 
 `Contact` -> ties -> `Met` -> energy, appraisal, emotion, knowledge, memories; `Appraisal` ->
 emotion; `Taught`, `Observed` -> memories; `Recalled` -> reinforcement. A law works on the agents
@@ -52,7 +52,7 @@ from .routine import Routine, Walking, follow_routine
 from .scoring import RecallScore
 from .strength import refresh_strength
 from .telling import pass_on
-from .ties import Ties, apply_contacts, refresh_ties
+from .ties import Ties, apply_contacts, end_ties, refresh_ties
 
 SYSTEMS: tuple[Any, ...] = (
     change_activity,
@@ -80,6 +80,7 @@ SYSTEMS: tuple[Any, ...] = (
     forget,
     make_room,
     forget_knowledge,
+    end_ties,
     measure,
     measure_counts,
 )

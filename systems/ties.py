@@ -4,6 +4,10 @@
     strength = w / (w + saturation)
     v <- v + valence_rate * (outcome - v)           at each contact, outcome in [-1, 1]
 
+A tie whose w is below the threshold is over: its strength is 0, and a contact begins it anew, with
+nothing left of weight, valence and count. `end_ties` takes those out of the world; when it does so
+changes nothing that ties are worth. A threshold of 0, the default, lets no tie end.
+
 w is the tie-decay network of Ahmad, Porter & Beguerisse-Díaz (arXiv 1805.00193), its decay rate
 ln 2 / half_life; v, the valence, is an exponential moving average.
 
@@ -14,10 +18,11 @@ nobody is tied to themselves.
 Invariants: contacts count in the order of their time, simultaneous ones in that of emission, so the
 state does not depend on how time is cut into steps. A contact older than the tie's last one adds
 what is left of it at that one: w is then the same as if it had come in time (up to f4 rounding),
-and the valence takes it up last. New ties get their ids in the order of (time of the first contact,
-number of the source, of the target). `Met` is emitted where somebody has asked for `Met` before.
+and the valence takes it up last; a tie that is out of the world by then begins anew. New ties get
+their ids in the order of (time of the first contact, number of the source, of the target). `Met` is
+emitted where somebody has asked for `Met` before.
 Cost: 100,000 contacts into 1M ties 5.5 ms, most of it cache misses, 8.4 where `Met` is read; 0.9 µs
-a new tie. The sweep 0.5 ns a tie.
+a new tie. The sweep 0.5 ns a tie; the search for those that are over 0.7 ns.
 """
 
 from __future__ import annotations
@@ -29,7 +34,7 @@ import numpy.typing as npt
 from numba import njit
 
 from populace.components import Contact, Met, Persona
-from populace.components.tie import Tie, TieState, TieStrength
+from populace.components.tie import Tie, TiesEnded, TieState, TieStrength
 from populace.ecs import (
     NOBODY,
     Clock,
@@ -37,6 +42,7 @@ from populace.ecs import (
     Res,
     World,
     column_sweep,
+    days,
     f4,
     jit,
     setting,
@@ -67,6 +73,9 @@ class Ties:
     valence_rate: float = setting(
         0.1, range=(0, 1), doc="how far a contact moves the valence toward its outcome"
     )
+    threshold: float = setting(
+        0.0, range=(0, 1e6), doc="the weight below which a tie is over; 0: no tie ends"
+    )
 
 
 # -- the law ---------------------------------------------------------------------------------
@@ -87,6 +96,12 @@ def decayed(weight: Any, elapsed: Any, half_life: Any) -> Any:
     """
     # The i8 is exact; in f4 its relative error is 6e-8, whatever the date.
     return left_of(weight, f4(max(elapsed, 0)), half_life)
+
+
+@njit(nogil=True, error_model="numpy")
+def held(weight: Any, threshold: Any) -> Any:
+    """What a weight counts for, f4: nothing below the threshold."""
+    return weight if weight >= f4(threshold) else f4(0)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -113,6 +128,7 @@ def tie_strengths_at(
     now: Any,
     half_life: Any,
     saturation: Any,
+    threshold: Any,
     scratch_b: Any,
     out_k: Any,
 ) -> None:
@@ -123,17 +139,45 @@ def tie_strengths_at(
         for j in range(end - start):
             scratch_b[j] = f4(max(now - last_b[j], 0))
         for j in range(end - start):
-            out_b[j] = saturated(left_of(weight_b[j], scratch_b[j], half_life), saturation)
+            left = left_of(weight_b[j], scratch_b[j], half_life)
+            out_b[j] = saturated(held(left, threshold), saturation)
+
+
+@jit
+def over_at(
+    weight_k: Any, last_k: Any, time_k: Any, half_life: Any, threshold: Any, out_k: Any
+) -> None:
+    """out_k (b1) <- whether each tie is over at time_k (i8 µs). O(k)."""
+    for i in range(out_k.size):
+        out_k[i] = decayed(weight_k[i], time_k[i] - last_k[i], half_life) < f4(threshold)
 
 
 @njit(nogil=True, error_model="numpy")
-def taken_up(weight: Any, last: Any, time: Any, added: Any, half_life: Any) -> Any:
-    """The weight, as of the later of both times, of a tie after a contact that adds `added` at
-    `time`. f4; times i8 µs. In whatever order contacts come, it is the sum of what is left of each.
+def take_up(
+    row: Any,
+    time: Any,
+    added: Any,
+    outcome: Any,
+    half_life: Any,
+    threshold: Any,
+    rate: Any,
+    weight_n: Any,
+    valence_n: Any,
+    last_n: Any,
+    contacts_n: Any,
+) -> Any:
+    """Let a contact at `time` (i8 µs) add to the tie of a row; returns its weight then, f4.
+
+    In whatever order contacts come, the weight is the sum of what is left of each at the latest.
     """
-    if time >= last:
-        return decayed(weight, time - last, half_life) + added
-    return weight + decayed(added, last - time, half_life)
+    left = decayed(weight_n[row], time - last_n[row], half_life)
+    if left < f4(threshold):
+        left, valence_n[row], contacts_n[row] = f4(0), f4(0), np.uint32(0)
+    weight_n[row] = left + decayed(added, last_n[row] - time, half_life)
+    valence_n[row] = moved(valence_n[row], outcome, rate)
+    last_n[row] = max(last_n[row], time)
+    contacts_n[row] += np.uint32(contacts_n[row] < MOST_CONTACTS)
+    return weight_n[row]
 
 
 @njit(nogil=True, error_model="numpy")
@@ -164,6 +208,7 @@ def contact_ties(
     half_life: Any,
     gain: Any,
     saturation: Any,
+    threshold: Any,
     valence_rate: Any,
     weight_n: Any,
     valence_n: Any,
@@ -191,24 +236,21 @@ def contact_ties(
         for e in range(first, end):
             time, outcome, added = time_e[e], outcome_e[e], f4(gain) * weight_e[e]
             if forth_table_e[e] == table:
-                row = forth_row_e[e]
-                weight = taken_up(weight_n[row], last_n[row], time, added, half_life)
-                weight_n[row] = weight
-                valence_n[row] = moved(valence_n[row], outcome, rate)
-                last_n[row] = max(last_n[row], time)
-                contacts_n[row] += np.uint32(contacts_n[row] < MOST_CONTACTS)
-                strength_e[e] = saturated(weight, saturation)
+                weight = take_up(
+                    forth_row_e[e], time, added, outcome, half_life, threshold, rate,
+                    weight_n, valence_n, last_n, contacts_n,
+                )  # fmt: skip
+                strength_e[e] = saturated(held(weight, threshold), saturation)
             if back_table_e[e] == table:
                 row = back_row_e[e]
                 if mutual_e[e]:
-                    weight = taken_up(weight_n[row], last_n[row], time, added, half_life)
-                    weight_n[row] = weight
-                    valence_n[row] = moved(valence_n[row], outcome, rate)
-                    last_n[row] = max(last_n[row], time)
-                    contacts_n[row] += np.uint32(contacts_n[row] < MOST_CONTACTS)
+                    weight = take_up(
+                        row, time, added, outcome, half_life, threshold, rate,
+                        weight_n, valence_n, last_n, contacts_n,
+                    )  # fmt: skip
                 else:
                     weight = decayed(weight_n[row], time - last_n[row], half_life)
-                returned_e[e] = saturated(weight, saturation)
+                returned_e[e] = saturated(held(weight, threshold), saturation)
     return read
 
 
@@ -328,6 +370,7 @@ def _take_up(
             law.half_life,
             law.gain,
             law.saturation,
+            law.threshold,
             law.valence_rate,
             table.column(TieState.weight),
             table.column(TieState.valence),
@@ -372,25 +415,74 @@ def tie_strengths(
     law = world.resource(Ties)
     ties = world.pairs(Tie).find(source, target)
     there = ties != NOBODY
-    weight, last = (world.get(ties[there], field) for field in (TieState.weight, TieState.last))
+    weight, last = (world.get(ties[there], field) for field in STATE)
     found, strengths = np.empty(weight.size, np.float32), np.zeros(ties.size, np.float32)
     moment = np.int64(world.clock.now if now is None else now)
     scratch = np.empty(SCRATCH, np.float32)
-    tie_strengths_at(weight, last, moment, law.half_life, law.saturation, scratch, found)
+    tie_strengths_at(
+        weight, last, moment, law.half_life, law.saturation, law.threshold, scratch, found
+    )
     strengths[there] = found
     return strengths
+
+
+def valences(
+    world: World, source: Any, target: Any, times: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """(k,) f4: the valence of the ties from `source` to `target` at `times`, (k,) i8 µs.
+
+    0 where there is no tie, or it is over. Raises what `tie_strengths` does, though a world without
+    `Ties` will do: no tie is over there. Cost: about 50 ns a pair at 1M ties.
+    """
+    ties = world.pairs(Tie).find(source, target)
+    there, found = np.flatnonzero(ties != NOBODY), np.zeros(ties.size, np.float32)
+    ties = ties[there]
+    over = np.zeros(ties.size, np.bool_)
+    if Ties in world.resources and world.resource(Ties).threshold > 0:
+        over = _over(
+            world.resource(Ties), *(world.get(ties, field) for field in STATE), times[there]
+        )
+    found[there] = np.where(over, f4(0), world.get(ties, TieState.valence))
+    return found
+
+
+STATE = (TieState.weight, TieState.last)
+
+
+def _over(law: Ties, weight: Any, last: Any, times: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """(k,): which ties in a state are over at `times`."""
+    over = np.empty(weight.size, np.bool_)
+    over_at(weight, last, times, law.half_life, law.threshold, over)
+    return over
 
 
 def _strengths_now(world: World) -> tuple[Any, tuple[Any, ...]]:
     """Fill `TieStrength` for now."""
     law = world.resource(Ties)
-    return tie_strengths_at, (np.int64(world.clock.now), law.half_life, law.saturation)
+    moment = np.int64(world.clock.now)
+    return tie_strengths_at, (moment, law.half_life, law.saturation, law.threshold)
 
 
 refresh_ties = column_sweep(
     "refresh_ties",
-    (TieState.weight, TieState.last),
+    STATE,
     TieStrength.value,
     (Clock, Ties),
     _strengths_now,
 )
+
+
+@system(phase="last", every=days(1))
+def end_ties(world: World, law: Res[Ties]) -> None:
+    """Take ties that are over out of the world, and tell how many there were."""
+    if law.threshold == 0:
+        return
+    gone = [np.empty(0, np.uint64)]
+    for table in world.query(Tie, TieState).tables():
+        state = [table.column(field) for field in STATE]
+        now = np.full(state[0].size, world.clock.now)
+        gone.append(table.ids[np.flatnonzero(_over(law, *state, now))])
+    ids = np.concatenate(gone)
+    if ids.size:
+        world.despawn(ids)
+        world.emit(TiesEnded(time=world.clock.now, count=ids.size))

@@ -157,7 +157,7 @@ def test_the_kernel_is_its_plain_twin(kernel, drawn):
     kernel(
         row[:, 0].copy(), table[:, 0].copy(), row[:, 1].copy(), table[:, 1].copy(),
         time.astype(np.int64), weight.astype(f4), outcome.astype(f4), mutual, np.uint32(3),
-        LAW["half_life_s"], 1.0, 5.0, 0.1, *columns, strength, returned,
+        LAW["half_life_s"], 1.0, 5.0, 0.0, 0.1, *columns, strength, returned,
     )  # fmt: skip
     ties = {(s, t): naive.Tie(last=START) for s in range(N) for t in range(N)}
     want = naive.apply_contacts(drawn, ties, 14 * 86_400.0, 1.0, 5.0, 0.1)
