@@ -34,7 +34,7 @@ DEFAULTS = {
     "ties.threshold": 0.05,
 }
 """Where a town differs from the laws' own defaults. How people meet is fitted to what was measured
-of Generative Agents (docs/smallville.md); the others keep a mind to some hundred memories,
+of Generative Agents (docs/town.md); the others keep a mind to some hundred memories,
 and a talk without another to 60 days of acquaintance."""
 
 
