@@ -18,16 +18,23 @@ def decayed(weight, elapsed_us, half_life_s):
     return weight * 2.0 ** (-max(elapsed_us, 0) / 1e6 / half_life_s)
 
 
-def strength(tie, now, half_life_s, saturation):
-    """The strength of a tie at `now`; 0 of none."""
-    if tie is None:
+def strength(tie, now, half_life_s, saturation, threshold=0.0):
+    """The strength of a tie at `now`; 0 of none, and of one that is over."""
+    if tie is None or over(tie, now, half_life_s, threshold):
         return 0.0
     weight = decayed(tie.weight, now - tie.last, half_life_s)
     return weight / (weight + saturation)
 
 
-def take_up(tie, time, weight, outcome, half_life_s, gain, rate):
+def over(tie, now, half_life_s, threshold):
+    """Whether a tie has faded below the threshold."""
+    return decayed(tie.weight, now - tie.last, half_life_s) < threshold
+
+
+def take_up(tie, time, weight, outcome, half_life_s, gain, rate, threshold=0.0):
     """One contact of one tie."""
+    if over(tie, time, half_life_s, threshold):
+        tie.weight, tie.valence, tie.contacts = 0.0, 0.0, 0
     if time >= tie.last:
         tie.weight = decayed(tie.weight, time - tie.last, half_life_s) + gain * weight
         tie.last = time
@@ -37,7 +44,7 @@ def take_up(tie, time, weight, outcome, half_life_s, gain, rate):
     tie.contacts += 1
 
 
-def apply_contacts(contacts, ties, half_life_s, gain, saturation, rate):
+def apply_contacts(contacts, ties, half_life_s, gain, saturation, rate, threshold=0.0):
     """contacts: (source, target, time, weight, outcome, mutual) of one batch. ties: (source,
     target) -> Tie, changed. Returns (source, target, time, strength, returned or None) of each."""
     met = []
@@ -47,15 +54,16 @@ def apply_contacts(contacts, ties, half_life_s, gain, saturation, rate):
         there = [(source, target), (target, source)] if mutual else [(source, target)]
         for pair in there:
             tie = ties.setdefault(pair, Tie(last=time))
-            take_up(tie, time, weight, outcome, half_life_s, gain, rate)
+            take_up(tie, time, weight, outcome, half_life_s, gain, rate, threshold)
         forth, back = ties[source, target], ties.get((target, source))
+        asked = time, half_life_s, saturation, threshold
         met.append(
             (
                 source,
                 target,
                 time,
-                strength(forth, time, half_life_s, saturation),
-                None if back is None else strength(back, time, half_life_s, saturation),
+                strength(forth, *asked),
+                None if back is None else strength(back, *asked),
             )
         )
     return met

@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from populace.components import Contact, Met, Persona
-from populace.components.tie import HEAVIEST, Tie, TieState, TieStrength
+from populace.components.tie import HEAVIEST, Tie, TiesEnded, TieState, TieStrength
 from populace.ecs import NOBODY, World, component, days, f4, hours, schema, seconds
 from populace.ecs.errors import DeadEntityError, ResourceError, SettingError
 from populace.systems.ties import (
@@ -18,10 +18,12 @@ from populace.systems.ties import (
     apply_contacts,
     contact_ties,
     decayed,
+    end_ties,
     moved,
     refresh_ties,
     saturated,
     tie_strengths,
+    valences,
 )
 
 from . import naive_ties as naive
@@ -97,6 +99,20 @@ def states(world, agents):
     return found
 
 
+def clear_of_the_threshold(drawn, half_life, threshold):
+    """Whether no tie is, at a contact or after 40 days, so near the threshold that f4 and f8 may
+    differ about whether it is over."""
+    ties = {}
+    for contact in sorted(drawn, key=lambda c: c[2]):
+        naive.apply_contacts([contact], ties, half_life, 1.0, 5.0, 0.1, threshold)
+        for tie in ties.values():
+            for moment in {contact[2], *(c[2] for c in drawn), START + MONTH}:
+                left = naive.decayed(tie.weight, moment - tie.last, half_life)
+                if abs(left - threshold) <= 1e-4 * threshold:
+                    return False
+    return True
+
+
 moments = st.integers(0, days(40)).map(lambda t: START + t)
 drawn_contacts = st.tuples(
     st.integers(0, N - 1),
@@ -113,13 +129,16 @@ histories = st.lists(drawn_contacts, min_size=1, max_size=40)
 
 
 @cheap
-@given(histories, st.sampled_from([1.0, 3600.0, 14 * 86_400.0, 1e9]))
-def test_contacts_do_what_the_law_says(drawn, half_life):
+@given(
+    histories, st.sampled_from([1.0, 3600.0, 14 * 86_400.0, 1e9]), st.sampled_from([0.0, 0.3, 2.0])
+)
+def test_contacts_do_what_the_law_says(drawn, half_life, threshold):
     """Weight, valence, last, count and strength of every tie, and what is told of every contact,
-    are those of the plain twin."""
-    world, agents, told = live(drawn, half_life=half_life)
+    are those of the plain twin; also where ties end in between."""
+    assume(clear_of_the_threshold(drawn, half_life, threshold))
+    world, agents, told = live(drawn, half_life=half_life, threshold=threshold)
     ties = {}
-    want = naive.apply_contacts(drawn, ties, half_life, 1.0, 5.0, 0.1)
+    want = naive.apply_contacts(drawn, ties, half_life, 1.0, 5.0, 0.1, threshold)
     got = states(world, agents)
     assert set(got) == set(ties)
     now = world.clock.now
@@ -128,7 +147,9 @@ def test_contacts_do_what_the_law_says(drawn, half_life):
         assert (last, contacts) == (tie.last, tie.contacts)
         assert weight == pytest.approx(tie.weight, rel=2e-5, abs=1e-30)
         assert valence == pytest.approx(tie.valence, abs=1e-5)
-        assert strength == pytest.approx(naive.strength(tie, now, half_life, 5.0), rel=5e-5)
+        assert strength == pytest.approx(
+            naive.strength(tie, now, half_life, 5.0, threshold), rel=5e-5
+        )
     assert len(told) == len(want)
     for row, (source, target, time, strength, returned) in zip(told, want, strict=True):
         assert row[:3] == (int(agents[source]), int(agents[target]), time)
@@ -141,9 +162,10 @@ def test_contacts_do_what_the_law_says(drawn, half_life):
 
 @pytest.mark.parametrize("kernel", [contact_ties, contact_ties.py_func])
 @cheap
-@given(drawn=histories)
-def test_the_kernel_is_its_plain_twin(kernel, drawn):
+@given(drawn=histories, threshold=st.sampled_from([0.0, 0.3, 2.0]))
+def test_the_kernel_is_its_plain_twin(kernel, drawn, threshold):
     """Compiled and not, on columns of its own: rows are pairs, those of another table are left."""
+    assume(clear_of_the_threshold(drawn, LAW["half_life_s"], threshold))
     drawn = sorted((c for c in drawn if c[0] != c[1]), key=lambda c: c[2])
     n = len(drawn)
     row = np.array([[s * N + t, t * N + s] for s, t, *_ in drawn] or np.empty((0, 2)), np.uint32)
@@ -157,10 +179,10 @@ def test_the_kernel_is_its_plain_twin(kernel, drawn):
     kernel(
         row[:, 0].copy(), table[:, 0].copy(), row[:, 1].copy(), table[:, 1].copy(),
         time.astype(np.int64), weight.astype(f4), outcome.astype(f4), mutual, np.uint32(3),
-        LAW["half_life_s"], 1.0, 5.0, 0.0, 0.1, *columns, strength, returned,
+        LAW["half_life_s"], 1.0, 5.0, threshold, 0.1, *columns, strength, returned,
     )  # fmt: skip
     ties = {(s, t): naive.Tie(last=START) for s in range(N) for t in range(N)}
-    want = naive.apply_contacts(drawn, ties, 14 * 86_400.0, 1.0, 5.0, 0.1)
+    want = naive.apply_contacts(drawn, ties, 14 * 86_400.0, 1.0, 5.0, 0.1, threshold)
     for (source, target), tie in ties.items():
         place = source * N + target
         if place % 5 == 0:
@@ -605,3 +627,94 @@ def test_tie_strengths_refuses_the_dead_and_a_world_without_law():
         tie_strengths(World(), [], [])
     assert tie_strengths(world, [], []).size == 0
     assert ABSENT == 2**32 - 1
+
+
+# -- ties that end ---------------------------------------------------------------------------
+
+
+def test_by_default_no_tie_ends():
+    """However far it has faded."""
+    world, (ann, bo, *_) = society()
+    world.add_system(end_ties)
+    world.ensure(Tie(source=ann, target=bo), TieState(weight=1, last=START))
+    world.step(days(10_000))
+    assert world.query(Tie).count() == 1
+
+
+def test_a_tie_below_the_threshold_is_over():
+    """Its strength is 0 from that moment on, whether or not it has been swept out yet."""
+    world, (ann, bo, *_) = society(half_life=86_400.0, threshold=0.25)
+    world.ensure(Tie(source=ann, target=bo), TieState(weight=1, valence=0.5, last=START))
+    at = START + days(2)
+    assert tie_strengths(world, ann, bo, at)[0] == f4(0.25) / f4(5.25)
+    assert tie_strengths(world, ann, bo, at + seconds(2))[0] == 0
+    moments = np.array([at, at + seconds(2)])
+    assert valences(world, [ann, ann], [bo, bo], moments).tolist() == [0.5, 0]
+
+
+def test_a_contact_begins_a_tie_anew_that_was_over():
+    """Nothing is left of weight, valence and count."""
+    world, agents = society(half_life=86_400.0, threshold=0.25)
+    ann, bo = agents[:2]
+    ties, _ = world.ensure(
+        Tie(source=ann, target=bo), TieState(weight=1, valence=-1, last=START, contacts=9)
+    )
+    world.emit(Contact(source=ann, target=bo, time=START + days(3), outcome=1))
+    world.step(days(3))
+    found = [world.get(ties, field)[0] for field in (TieState.weight, TieState.contacts)]
+    assert found == [1, 1]
+    assert world.get(ties, TieState.valence)[0] == f4(0.1)
+
+
+def test_what_is_over_is_swept_out_once_a_day_and_told():
+    """Ties go, agents stay; those that are not over stay too."""
+    world, agents = society(half_life=86_400.0, threshold=0.25)
+    world.add_system(end_ties)
+    reader = world.events(TiesEnded)
+    source, target = agents[[0, 1, 2]], agents[[1, 2, 0]]
+    world.ensure(Tie(source=source, target=target), TieState(weight=[1, 4, 0.1], last=START))
+    left = []
+    for _ in range(6):
+        world.step(days(1))
+        told = reader.read()
+        left.append((world.query(Tie).count(), told.count.tolist(), told.time.tolist()))
+    assert left == [
+        (2, [1], [START + days(1)]),
+        (2, [], []),
+        (1, [1], [START + days(3)]),
+        (1, [], []),
+        (0, [1], [START + days(5)]),
+        (0, [], []),
+    ]
+    assert world.alive(agents).all()
+    world.check()
+
+
+@cheap
+@given(histories, st.lists(st.floats(0, 1), max_size=6), st.sampled_from([0.3, 2.0]))
+def test_when_ties_are_swept_out_changes_nothing(drawn, cuts, threshold):
+    """At each step or never: strength, valence and count of those that are not over are the same
+    bits, if contacts come in time."""
+    law = {"half_life": 3 * 86_400.0, "threshold": threshold}
+    kept = []
+    for system in ((), (end_ties,)):
+        world, agents = society(**law)
+        for each in system:
+            world.add_system(each, every=None)
+        left = drawn
+        for until in sorted({*(START + int(cut * MONTH) for cut in cuts), START + MONTH}):
+            due, left = ([c for c in left if (c[2] <= until) == now] for now in (True, False))
+            if due:
+                world.emit(contact(agents, due))
+            world.step(until - world.clock.now)
+        world.check()
+        kept.append({pair: row for pair, row in states(world, agents).items() if row[-1] > 0})
+    assert kept[0] == kept[1]
+
+
+def test_a_world_without_the_law_has_valences():
+    """No tie is over there."""
+    world = World()
+    ann, bo = world.spawn(2)
+    world.ensure(Tie(source=ann, target=bo), TieState(valence=0.5))
+    assert valences(world, [ann, bo], [bo, ann], np.zeros(2, np.int64)).tolist() == [0.5, 0]
