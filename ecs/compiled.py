@@ -54,7 +54,7 @@ from numba.extending import intrinsic, lower_builtin, register_model
 from numba.np.numpy_support import from_dtype
 
 from .errors import KernelError
-from .fingerprint import uncached
+from .fingerprint import callee
 from .rowcode import RowSource
 
 # -- columns in numba -----------------------------------------------------------------------
@@ -254,13 +254,14 @@ def compile_rows(rows: RowSource) -> Dispatcher:
             f"{rows.origin}: {halves[0]} is f2, which this processor cannot turn into f4 and back "
             "(x86 without F16C); use an f4 field"
         )
-    options = {"nogil": True, "error_model": "numpy", "cache": rows.cacheable}
+    options = {
+        "nogil": True, "error_model": "numpy", "cache": rows.cacheable, "no_cfunc_wrapper": True,
+    }  # fmt: skip
     helpers = dict(rows.helpers)
     digest = hashlib.sha256(f"{rows.digest} {versions()}".encode()).hexdigest()
     name = f"{rows.name[:40]}_{digest[:32]}"
     if rows.cacheable:
-        clones: dict[int, Any] = {}
-        helpers = {name: uncached(helper, clones) for name, helper in helpers.items()}
+        helpers = {name: callee(helper) for name, helper in helpers.items()}
         file = str(_write(f"{name}.py", rows.source))
     else:
         file = f"<populace {name}>"
@@ -268,7 +269,7 @@ def compile_rows(rows: RowSource) -> Dispatcher:
         linecache.cache[file] = (len(rows.source), None, lines, file)
     known = {**WORDS, **helpers}
     # The cache holds the name of the module, so it must be one that can be imported, and links by
-    # qualified name, so that must differ between any two loops (see `uncached`).
+    # qualified name, so that must differ between any two loops (see `fingerprint`).
     known["__name__"] = __name__
     exec(compile(rows.source, file, "exec"), known)
     known["loop"].__qualname__ = name

@@ -40,7 +40,9 @@ def jit(function: F) -> F:
     if stamp is None:
         return cast(F, made)
     kept = uncached(made)
-    kept._cache = _Cache(kept.py_func, f"{stamp} {versions()}")
+    kept._cache = _Cache(function, f"{stamp} {versions()}")
+    # What it compiles reaches callees that Python cannot call.
+    kept.py_func = kept.__wrapped__ = function
     kept.__doc__ = function.__doc__
     return cast(F, kept)
 

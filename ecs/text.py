@@ -4,15 +4,15 @@ Invariants: code 0 is the empty string; a new string is given the lowest code th
 `strings[code]` and `codes[string]` are inverse, but for free codes, whose string is "". The codes
 of a pool never change: `reclaimed` makes another pool, in which survivors keep theirs, and the
 former takes no more strings. So what is cached by the codes of a pool is good as long as that pool
-is the world's.
+is the world's; of the survivors' codes, beyond.
 Cost: interning is one dict lookup a string (about 50 ns), decoding one list lookup.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import compress
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple, Protocol, TypeVar, overload, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from .errors import CapacityError, ColumnTypeError, ColumnValueError, StaleViewError
 
 Codes = npt.NDArray[np.uint32]
+T = TypeVar("T")
 
 
 class Mark(NamedTuple):
@@ -115,11 +116,21 @@ class Prefix(Sequence[str]):
         return place < self.free.size and int(self.free[place]) == code
 
 
+@runtime_checkable
+class TextCache(Protocol):
+    """What is derived from a pool's strings and outlives a reclaim. Other caches are forgotten."""
+
+    def reclaimed(self, live_c: npt.NDArray[np.bool_], kept: Container[type]) -> bool:
+        """Forget the codes that are not live; returns whether it is good for the pool that comes
+        after. kept: the caches made before it that are."""
+
+
 class TextPool:
     """All the strings of one world.
 
     strings: by code. free: of these, the codes that nobody has, ascending; their strings do not
-    count. reclaims: how often strings of the world were reclaimed before.
+    count. reclaims: how often strings of the world were reclaimed before. caches: what is derived
+    from the strings, by its class, see `cache` and `TextCache`.
 
     >>> pool = TextPool()
     >>> pool.intern(["tea", "bread", "tea"]).tolist()
@@ -150,6 +161,7 @@ class TextPool:
             raise ColumnValueError("a text pool starts with '' and holds each string once")
         self.reclaims = reclaims
         self.successor: TextPool | None = None
+        self.caches: dict[type, Any] = {}
         self._noted = 0  # given codes that _free_c knows of
 
     def _check_free(self) -> None:
@@ -182,6 +194,14 @@ class TextPool:
     def free(self) -> Codes:
         """(f,) u4, ascending: the codes that are free."""
         return self._free[self._codes.given :]
+
+    def cache(self, cls: type[T], *given: Any) -> T:
+        """The pool's cache of a class, made of what is given when it is first asked for."""
+        found = self.caches.get(cls)
+        if found is None:
+            found = self.caches[cls] = cls(*given)
+        made: T = found
+        return made
 
     def prefix(self) -> Prefix:
         """Every string so far, in the order of its code; strings that come later are not seen."""
@@ -269,11 +289,16 @@ class TextPool:
 
     def reclaimed(self, live_c: npt.NDArray[np.bool_]) -> TextPool:
         """A pool with the strings of some codes alone, which keep their codes. It takes the place
-        of this one, which can be read as before, and takes no more strings.
+        of this one, which can be read as before, and takes no more strings; of the caches, it gets
+        those that say they stay good.
 
         live_c: (codes,) bool; code 0 is live, free ones are not. O(codes).
         """
         n = int(np.flatnonzero(live_c)[-1]) + 1
         made = TextPool(self._strings[:n], np.flatnonzero(~live_c[:n]), reclaims=self.reclaims + 1)
         self.successor = made
+        for cls, cache in self.caches.items():
+            if isinstance(cache, TextCache) and cache.reclaimed(live_c, made.caches):
+                made.caches[cls] = cache
+        self.caches = {}
         return made

@@ -5,16 +5,16 @@
 
 Invariants: a word's number never changes, nor do the words of a code, which stand in words_w from
 start_c to end_c in the order of the text, repeats and common words too; length_c of them count.
-Nothing is removed: a text that no memory has is among nobody's candidates. A lexicon is a cache of
-its pool's strings: nothing of it is saved, and no result depends on its numbers. A world that
-reclaims strings has another pool, and so another lexicon.
+A text that no memory has is among nobody's candidates. A lexicon is a cache of its pool's strings:
+nothing of it is saved, and no result depends on its numbers. Where a world reclaims strings, its
+next pool takes the lexicon over without them, or begins anew where half the words have gone.
 Cost: see `learn`; 70 bytes for a text of 12 words and 200 to 400 for a distinct word. The stem of a
 word takes 50 µs, once, when a query is first asked after the word has been learnt.
 """
 
 from __future__ import annotations
 
-import weakref
+from collections.abc import Container
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from sortedcontainers import SortedList
 
-from populace.ecs import TextPool
+from populace.ecs import TextPool, jit
 from populace.ecs.errors import ColumnValueError
 
 from .stemming import COMMON, folded, runs_of, split, stem, word_of
@@ -63,6 +63,16 @@ class Lexicon:
         self._stems: list[str] = []  # by word, as far as they have been asked for
         self._alike: dict[str, list[int]] = {}
         self._sorted: Any = SortedList()
+
+    def reclaimed(self, live_c: npt.NDArray[np.bool_], kept: Container[type]) -> bool:
+        """See `TextCache`. O(codes + words of those that are live)."""
+        self._used = drop_dead(live_c, self.start_c, self.end_c, self.words_w)
+        self.length_c[self.start_c < 0] = 0
+        left = self.learnt[self.start_c[self.learnt] >= 0]
+        self._learnt, self._n_learnt = left, left.size
+        in_use = np.zeros(self.n_words, np.bool_)
+        in_use[self.words_w[: self._used]] = True
+        return 2 * int(np.count_nonzero(in_use)) >= self.n_words
 
     @property
     def n_words(self) -> int:
@@ -203,13 +213,31 @@ def with_room(array: npt.NDArray[Any], used: int, more: int) -> npt.NDArray[Any]
     return larger
 
 
-_LEXICONS: weakref.WeakKeyDictionary[TextPool, Lexicon] = weakref.WeakKeyDictionary()
-
-
 def lexicon(pool: TextPool, codes: Any = ()) -> Lexicon:
     """The words of a pool's texts, those of `codes` among them: see `Lexicon.learn`."""
-    found = _LEXICONS.get(pool)
-    if found is None:
-        found = _LEXICONS[pool] = Lexicon()
+    found = pool.cache(Lexicon)
     found.learn(pool, codes)
     return found
+
+
+@jit
+def drop_dead(live_c: Any, start_c: Any, end_c: Any, words_w: Any) -> Any:
+    """Take the words of codes that are not live out of words_w, in place: start_c <- -1, and those
+    of the others move together. Returns how much of words_w is used then.
+
+    live_c: (codes,) bool. start_c, end_c: i8; words of code c are `words_w[start_c[c]:end_c[c]]`.
+    O(codes log codes + words).
+    """
+    for code in range(start_c.size):
+        if code >= live_c.size or not live_c[code]:
+            start_c[code] = -1
+    used = 0
+    for code in np.argsort(start_c):
+        if start_c[code] >= 0:
+            begin, end = start_c[code], end_c[code]
+            start_c[code] = used
+            for w in range(begin, end):
+                words_w[used] = words_w[w]
+                used += 1
+            end_c[code] = used
+    return used

@@ -11,7 +11,6 @@ Cost: 4 ns a sentence that is known, 0.6 µs a new one.
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,9 @@ from populace.ecs.pairtable import PairTable
 
 Codes = npt.NDArray[np.uint32]
 
-_KNOWN: weakref.WeakKeyDictionary[TextPool, dict[str, PairTable]] = weakref.WeakKeyDictionary()
+
+class _Known(dict[str, PairTable]):
+    """By pattern, the codes of sentences by those of their parts."""
 
 
 def phrases(pool: TextPool, pattern: str, first: Any, second: Any) -> Codes:
@@ -36,7 +37,7 @@ def phrases(pool: TextPool, pattern: str, first: Any, second: Any) -> Codes:
     >>> pool.decode(phrases(pool, "{} is {}", who, what))
     ['Ann is asleep', 'Bo is asleep']
     """
-    table = _KNOWN.setdefault(pool, {}).setdefault(pattern, PairTable())
+    table = pool.cache(_Known).setdefault(pattern, PairTable())
     parts = np.asarray(first, np.uint64), np.asarray(second, np.uint64)
     keys = (parts[0] << np.uint64(32) | parts[1]) + np.uint64(1)  # a table has no key 0
     codes, new = table.claim(keys)

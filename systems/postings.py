@@ -15,7 +15,6 @@ folding included. See `score`.
 
 from __future__ import annotations
 
-import weakref
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -156,16 +155,9 @@ class Postings:
         return counts
 
 
-_POSTINGS: weakref.WeakKeyDictionary[TextPool, Postings] = weakref.WeakKeyDictionary()
-
-
 def postings(pool: TextPool, codes: Any = ()) -> Postings:
     """The postings of a pool's texts, those of `codes` among them: see `Lexicon.learn`."""
-    words = lexicon(pool, codes)
-    found = _POSTINGS.get(pool)
-    if found is None:
-        found = _POSTINGS[pool] = Postings(words)
-    return found
+    return pool.cache(Postings, lexicon(pool, codes))
 
 
 @jit

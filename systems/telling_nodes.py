@@ -86,6 +86,35 @@ def number_agents(index_k: Any, place_n: Any, agent_k: Any, member_k: Any) -> in
     return n_agents
 
 
+# A merge of runs of 1, 2, 4, ...: a chain needs no room for it, and it is compiled in a tenth of the
+# second that `np.argsort` takes.
+@njit(nogil=True, error_model="numpy")
+def sort_chain(node_n: Any, head: Any) -> None:
+    """Let the nodes that follow `head` come by their topic. O(k log k)."""
+    width, n_runs = 1, 2
+    while n_runs > 1:
+        n_runs, before, left = 0, i8(head), node_n[head].next
+        while left != NONE:
+            n_runs += 1
+            right, n_left = left, 0
+            while n_left < width and right != NONE:
+                right, n_left = node_n[right].next, n_left + 1
+            n_right = width
+            while n_left > 0 or (n_right > 0 and right != NONE):
+                from_right = n_right > 0 and right != NONE
+                if n_left > 0 and from_right:
+                    from_right = node_n[right].topic < node_n[left].topic
+                if from_right:
+                    taken, right, n_right = right, node_n[right].next, n_right - 1
+                else:
+                    taken, left, n_left = left, node_n[left].next, n_left - 1
+                node_n[before].next = taken
+                before = taken
+            left = right
+        node_n[before].next = NONE
+        width *= 2
+
+
 @jit
 def link(
     offsets: Any, topic_m: Any, confidence_m: Any, half_life_m: Any, rehearsed_m: Any, hops_m: Any,
@@ -108,12 +137,9 @@ def link(
             node_n[before].next = n_agents + j
             before = n_agents + j
             ascending &= j == begin or topic_m[j] > topic_m[j - 1]
-        if not ascending:
-            before = i8(agent)
-            for k in np.argsort(topic_m[begin:end]):
-                node_n[before].next = n_agents + begin + k
-                before = n_agents + begin + k
         node_n[before].next = NONE
+        if not ascending:
+            sort_chain(node_n, agent)
 
 
 @njit(nogil=True, error_model="numpy")

@@ -11,7 +11,7 @@ Cost: 0.7 µs for each distinct string beyond what the lexicon takes, once; then
 
 from __future__ import annotations
 
-import weakref
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from numba import njit
 
 from populace.ecs import TextPool, jit
 
-from .lexicon import Lexicon, lexicon, with_room
+from .lexicon import Lexicon, drop_dead, lexicon, with_room
 from .stemming import COMMON, split
 
 
@@ -46,6 +46,11 @@ class WordIndex:
         self.end_c: npt.NDArray[np.int64] = np.empty(0, np.int64)
         self.words_w: npt.NDArray[np.int32] = np.empty(1024, np.int32)
         self._used = 0
+
+    def reclaimed(self, live_c: npt.NDArray[np.bool_], kept: Container[type]) -> bool:
+        """See `TextCache`: good as long as the lexicon is."""
+        self._used = drop_dead(live_c, self.start_c, self.end_c, self.words_w)
+        return Lexicon in kept
 
     @property
     def arrays(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
@@ -73,9 +78,6 @@ class WordIndex:
         )  # fmt: skip
 
 
-_INDICES: weakref.WeakKeyDictionary[TextPool, WordIndex] = weakref.WeakKeyDictionary()
-
-
 def word_index(pool: TextPool, codes: Any) -> WordIndex:
     """The words of a pool's texts, those of `codes` among them.
 
@@ -83,9 +85,7 @@ def word_index(pool: TextPool, codes: Any) -> WordIndex:
     noticed.
     """
     known = lexicon(pool, codes)
-    found = _INDICES.get(pool)
-    if found is None:
-        found = _INDICES[pool] = WordIndex(known)
+    found = pool.cache(WordIndex, known)
     found.learn(codes)
     return found
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from populace.components import Memory, Persona, Statement, Stream, Trace
 from populace.ecs import TextPool, World, days, hours
@@ -18,7 +20,8 @@ from populace.systems.postings import postings
 from populace.systems.recollection import recall
 from populace.systems.revival import revive
 from populace.systems.society_recall import who_remembers
-from populace.systems.words import word_index
+from populace.systems.stemming import COMMON, split
+from populace.systems.words import word_index, words
 
 from ..ecs.twins import assert_twins
 
@@ -159,6 +162,64 @@ def test_caches_of_words_and_phrases_begin_anew():
     made = [p.decode(phrases(p, "{} and {}", c, c[::-1])) for p, c in
             ((pool, codes), (fresh, plain))]  # fmt: skip
     assert made[0] == made[1]
+
+
+def sets(pool, codes):
+    """The distinct words that count of each code, by `word_index`."""
+    index = word_index(pool, codes)
+    known = index.lexicon
+    return [
+        {known.word(w) for w in index.words_w[index.start_c[c] : index.end_c[c]]} for c in codes
+    ]
+
+
+drawn_texts = st.lists(
+    st.lists(st.sampled_from("tea book rain red the at snow".split()), max_size=4).map(" ".join),
+    min_size=1, max_size=12, unique=True,
+)  # fmt: skip
+
+
+@given(drawn_texts, st.data(), drawn_texts)
+def test_words_of_survivors_are_kept_and_right(texts, data, others):
+    """After any reclaim, and more texts: what a lexicon and its sets say of each code is what those
+    of a pool say that has known no other texts."""
+    pool = TextPool()
+    codes = pool.intern(texts)
+    word_index(pool, codes)
+    live_c = np.ones(len(pool), np.bool_)
+    for code in codes[codes > 0]:
+        live_c[code] = data.draw(st.booleans())
+    survivors = codes[live_c[codes]]
+    pool = pool.reclaimed(live_c)
+    held = np.unique(np.append(pool.intern(others), survivors))
+    strings = pool.decode(held)
+    assert sets(pool, held) == [words(text) for text in strings]
+    known = lexicon(pool, held)
+    said = [[known.word(w) for w in known.words_w[known.start_c[c] : known.end_c[c]]] for c in held]
+    assert said == [split(text) for text in strings]
+    assert known.length_c[held].tolist() == [
+        sum(word not in COMMON for word in split(text)) for text in strings
+    ]
+    assert sorted(known.learnt.tolist()) == held.tolist()
+
+
+def test_what_survives_is_not_learnt_again():
+    """The lexicon goes over to the pool after, as long as half of its words are in use."""
+    pool = TextPool()
+    codes = pool.intern(["hot tea", "cold tea", "rain"])
+    before = lexicon(pool, codes)
+    word_index(pool, codes)
+    live_c = np.array([True, True, True, False])
+    after = pool.reclaimed(live_c)
+    assert lexicon(after) is before
+    assert before.learnt.tolist() == codes[:2].tolist()
+    assert word_index(after, []).start_c[codes].tolist()[:2] == [0, 2]
+    assert lexicon(pool) is not before
+    last = after.reclaimed(np.array([True, True, False]))
+    assert lexicon(last) is before  # hot, tea; not cold, rain
+    none = last.reclaimed(np.array([True, False]))
+    assert lexicon(none) is not before
+    assert not lexicon(none).n_words
 
 
 def test_recall_finds_what_is_there_now():

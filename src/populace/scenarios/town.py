@@ -31,11 +31,11 @@ DEFAULTS = {
     "reflecting.focal_points": 1,
     "reflecting.memories": 10,
     "room.capacity": 300,
-    "ties.threshold": 0.05,
+    "ties.threshold": 0.1,
 }
 """Where a town differs from the laws' own defaults. How people meet is fitted to what was measured
 of Generative Agents (docs/town.md); the others keep a mind to some hundred memories,
-and a talk without another to 60 days of acquaintance."""
+and a talk without another to 46 days of acquaintance."""
 
 
 def build(world: World, parameters: Parameters) -> None:
