@@ -365,7 +365,8 @@ class World:
 
         Raises StructuralChangeError, and InvariantError for a code that is none; then nothing has
         happened. Cost: 1M strings of which half go 0.2 s, and 0.5 to 3 ns a row with a text; what
-        is cached by code (words, phrases) is worked out anew when it is next asked for.
+        is cached by code (phrases, which texts have a word) is worked out anew when it is next
+        asked for, but for the words of texts that are still held.
         """
         self.store.guard("reclaim_texts")
         if isinstance(least, bool) or not isinstance(least, (int, np.integer)) or least < 1:

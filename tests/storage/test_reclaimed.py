@@ -1,5 +1,7 @@
 """Texts that are given back: snapshots, deltas, SQL, exports and the archive know what is free."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -10,16 +12,18 @@ from populace.storage import writing
 from populace.storage.checkpoint import Checkpointer
 from populace.storage.files import LocalFiles
 from populace.storage.frames import Texts
+from populace.storage.history import HistorySource
 from populace.storage.keys import Key
 from populace.storage.snapshot import Snapshots, load, save
+from populace.storage.sql import Database
 
 from ..ecs.twins import assert_twins
 from .crashing import quick
 from .format_reader import Snapshot
 from .model import STEP, Body, Note, fingerprint, town
 from .test_checkpoint import Gate
+from .village import CATALOGUE, asked, village
 from .village import Note as VillageNote
-from .village import asked, village
 
 
 def forgetting(world, k, n=12):
@@ -205,3 +209,55 @@ def test_the_dictionary_of_texts_follows_codes():
     for array, want in given:
         array.validate(full=True)
         assert array.to_pylist() == want
+
+
+@pytest.mark.parametrize("key", [None, Key(bytes(range(32)))])
+def test_a_history_tells_each_moment_by_its_own_strings(tmp_path, key):
+    """Of snapshots of both versions, whole and as deltas, with patches of texts: a code that has
+    been three strings is three in the answer, and groups are by string."""
+    world, _ = village()
+    was, versions = {}, {}
+    with Checkpointer(world, quick(tmp_path), full_every=4, key=key) as saving:
+        for k in range(8):
+            ids = world.query(VillageNote).ids()
+            world.set(ids[:6], VillageNote(text=[f"{k}: {i}" for i in range(5)] + ["again"]))
+            if k in (2, 3, 6):
+                world.set(ids[-1:], VillageNote(text="for now"))
+                assert world.reclaim_texts() > 0
+            number = saving.save().number
+            query = world.query(VillageNote)
+            texts = world.text.decode(query.gather(VillageNote.text))
+            was[world.clock.tick] = dict(zip(query.ids().tolist(), texts, strict=True))
+            versions[k] = Snapshots(tmp_path, key=key).manifest(number).version
+            world.step(STEP)
+    assert set(versions.values()) == {1, 2}
+    snapshots = Snapshots(tmp_path, key=key)
+    assert any(snapshots.manifest(n).text_patches for n in snapshots.numbers())
+    database = Database(HistorySource(CATALOGUE, snapshots))
+    found = {tick: {} for tick in was}
+    for row in database.ask("SELECT tick, entity, text FROM notes").rows():
+        found[row["tick"]][row["entity"]] = row["text"]
+    assert found == was
+    counts = database.ask("SELECT text, count(*) AS n FROM notes GROUP BY text").rows()
+    expected = Counter(text for texts in was.values() for text in texts.values())
+    assert {row["text"]: row["n"] for row in counts} == expected
+    database.close()
+
+
+def test_a_pool_that_has_become_shorter(tmp_path):
+    """The highest codes are given back, and fewer new strings come than there were."""
+    world = town(30)
+    owner = world.query(Note).gather(Note.owner)[:1].repeat(40)
+    with Checkpointer(world, quick(tmp_path)) as saving:
+        ids = world.spawn(Note(owner=owner, text=[f"high {k}" for k in range(40)]))
+        saving.save()
+        world.despawn(ids)
+        assert world.reclaim_texts() == 40
+        assert not world.text.n_free
+        saving.save()
+        world.spawn(Note(owner=owner[:3], text=["low 1", "low 2", "low 3"]))
+        saving.save()
+    assert_twins(load(tmp_path), world)
+    manifests = [Snapshots(tmp_path).manifest(n) for n in (1, 2, 3)]
+    assert [m.n_texts - manifests[1].n_texts for m in manifests] == [40, 0, 3]
+    assert {m.version for m in manifests} == {1}

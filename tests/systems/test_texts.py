@@ -13,6 +13,7 @@ from populace.storage.snapshot import load, save
 from populace.systems import Texts, reclaim_texts
 from populace.systems.archive import archive_memories, attach_archive
 from populace.systems.archive_reading import archived
+from populace.systems.archiving import find_inactive
 from populace.systems.bm25 import bm25
 from populace.systems.lexicon import lexicon
 from populace.systems.phrases import phrases
@@ -246,6 +247,35 @@ def test_recall_finds_what_is_there_now():
     assert any("fog over tea" in text for text in told(world)[0])
 
 
+SAID = st.lists(st.sampled_from("tea teas book rain red the at snow".split()), max_size=4)
+COMINGS = st.tuples(st.lists(SAID.map(" ".join), max_size=6), st.integers(0, 2**32), st.booleans())
+QUERIES = ({"query": "red tea"}, {"query": "the books"}, {"query": "rain snow", "prefix": "te"},
+           {"query": "book", "phrase": "the tea"}, {"query": "tea", "phrase": "at"})  # fmt: skip
+
+
+@given(st.lists(COMINGS, min_size=1, max_size=5))
+def test_any_coming_and_going_is_recalled_as_by_a_world_of_its_own(steps):
+    """Words with a common stem, prefixes, phrases with common words, the same text many times, and
+    texts that come back: nothing of what the codes were before is found, and all that they are."""
+    world, ann, _ = remembering("tea at rain", "red book")
+    for k, (texts, kept, reclaims) in enumerate(steps):
+        spawned(world, ann, 10 * k + 10, texts)
+        ids = world.query(Memory).ids()
+        world.despawn(ids[np.random.default_rng(kept).random(ids.size) < 0.5])
+        if reclaims:
+            world.reclaim_texts()
+        twin = restore(capture(world))
+        for asked in QUERIES:
+            ways = [
+                (recall(one, ann, k=9, mode="words", **asked),
+                 who_remembers(one, k=9, mode="words", **asked))
+                for one in (world, twin)
+            ]  # fmt: skip
+            for mine, its in zip(*ways, strict=True):
+                assert (mine.text, mine.ids.tolist()) == (its.text, its.ids.tolist())
+                assert mine.scores.total.tolist() == its.scores.total.tolist()
+
+
 # -- the archive -----------------------------------------------------------------------------------
 
 
@@ -263,3 +293,32 @@ def test_archived_memories_come_back_with_their_texts(tmp_path):
         back = revive(world, [(1, k) for k in range(4)])
     assert world.text.decode(world.get(back, Memory.text)) == texts[:4]
     world.check()
+
+
+def test_what_is_archived_is_told_by_its_own_text_from_first_to_last(tmp_path):
+    """Asked before and after its code has become another's, and by a world that was loaded; where
+    it comes back it has a code of its own again."""
+    world, ann, ids = remembering("hot tea", "cold tea", "rain")
+    world.add_system(find_inactive)
+
+    def told(one):
+        found = recall(one, ann, "tea", k=9, mode="words", archived=True)
+        return sorted(found.text)
+
+    with attach_archive(world, tmp_path):
+        archive_memories(world, ids[:2])
+        assert told(world) == ["cold tea", "hot tea", "rain"]
+        world.reclaim_texts()
+        spawned(world, ann, 10, ["tea and fog", "snow"])  # under the codes of both
+        assert told(world) == ["cold tea", "hot tea", "rain", "snow", "tea and fog"]
+        save(world, tmp_path)
+    other = load(tmp_path)
+    with attach_archive(other, tmp_path):
+        assert told(other) == ["cold tea", "hot tea", "rain", "snow", "tea and fog"]
+        (back,) = revive(other, [(1, 1)])
+        assert other.text.decode(other.get([back], Memory.text)) == ["cold tea"]
+        assert other.reclaim_texts() == 0
+        other.despawn([back])
+        assert other.reclaim_texts() == 1
+        assert told(other) == ["hot tea", "rain", "snow", "tea and fog"]
+        other.check()

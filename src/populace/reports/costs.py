@@ -151,7 +151,9 @@ def _memory(run: RunDirectory) -> Chart:
     return Chart(
         "process",
         "Memory of the process",
-        f"It held {bytes_of(last)} at the end{each}; at most {bytes_of(most)}.",
+        f"It held {bytes_of(last)} at the end{each}; at most {bytes_of(most)}."
+        if bytes_of(last) != bytes_of(most)
+        else f"It held {bytes_of(last)} at the end, and never more{each}.",
         [drawn],
         layout(y={"tickformat": ",~g"}),
         time_rows(run.time_us, {"MB": held / 1e6}),

@@ -28,9 +28,12 @@ THURSDAY = 3
 
 
 def hours_of(time_us: Ints) -> tuple[Ints, Ints]:
-    """The hour of the day of each moment, and whether its day is on a weekend (0 or 1)."""
+    """The hour of the day of each moment, and whether its day is on a weekend (0 or 1).
+
+    Midnight belongs to the day that ends: who feels what then has lived that day.
+    """
     hour = time_us // HOUR_US % 24
-    weekday = (time_us // DAY_US + THURSDAY) % 7
+    weekday = ((time_us - 1) // DAY_US + THURSDAY) % 7
     return hour.astype(np.int64), (weekday >= 5).astype(np.int64)
 
 

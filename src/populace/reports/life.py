@@ -189,7 +189,7 @@ def _formed(run: RunDirectory, ending: Ending, agent: int) -> Chart | Omission:
         layout(barmode="stack", bargap=0.2, y=counted(np.fmax(kept, formed))),
         Rows([name, *columns], [list(row) for row in zip(at, *columns.values(), strict=True)]),
         unit="memories",
-        legend=legend,
+        legend=legend if len(legend) > 1 else (),
         note=note,
         height=230,
     )

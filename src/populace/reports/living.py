@@ -130,15 +130,12 @@ def _memories(run: RunDirectory) -> Chart:
     kept = run["memories"]
     agents = run["agents"][-1] if "agents" in run else np.nan
     each = f", {decimal(kept[-1] / agents, 2)} for each agent" if agents > 0 else ""
-    begins, of, _ = periods(run.time_us)
+    begins, of, length = periods(run.time_us)
     days = per_period(kept, of, begins.size) / np.maximum(np.bincount(of), 1)
     late, recent = days[-1 - max(1, days.size // 4) :][0], days[-1]
     change = (recent - late) / max(late, 1)
-    trend = (
-        "and were still growing in number" if change > 0.05
-        else "and were growing fewer" if change < -0.05
-        else "and had all but stopped growing in number"
-    )  # fmt: skip
+    how = "still more" if change > 0.05 else "fewer" if change < -0.05 else "hardly more"
+    trend = f"{how} from {period_name(length)} to {period_name(length)}"
     peak = int(np.nanargmax(kept))
     fallen = kept[peak] > 1.05 * kept[-1]
     most = f" At most there were {count(kept[peak])}, on {moment(int(run.time_us[peak]))}."
@@ -258,6 +255,8 @@ def _strengths(run: RunDirectory) -> Chart:
         if name not in run or np.isnan(run[name]).all():
             continue
         values = run[name]
+        if label in run:  # none has no strength
+            values = np.where(run[label] > 0, values, np.nan)
         data.append(line(at, thinned(values), label, place))
         legend.append(Key(label, line_tone(place), "line", dash(place)))
         columns[label] = values

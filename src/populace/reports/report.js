@@ -2,7 +2,8 @@
 // Draws the charts of the page, in the colours of its paper: light, dark, or what a printer has.
 (() => {
   const TONES = __TONES__; // colour on light paper -> on dark paper
-  const PAPER_PX = { wide: 670, narrow: 320, highest: 420 };
+  const PAPER_PX = { wide: 670, narrow: 320 };
+  const PAPER_SCALE = 0.75; // of a chart's height: as flat as on a screen
   const TICK_PX = 62;
   const CONFIG = { displayModeBar: false, responsive: true, scrollZoom: false, showTips: false };
   const root = document.documentElement;
@@ -26,7 +27,7 @@
   const draw = (chart) => {
     const { data, layout } = toned(figures[chart.dataset.chart], isDark());
     const height = figures[chart.dataset.chart].height;
-    layout.height = printing ? Math.min(height, PAPER_PX.highest) : height;
+    layout.height = printing ? Math.round(height * PAPER_SCALE) : height;
     chart.style.height = `${layout.height}px`;
     if (printing) layout.width = chart.closest(".wide") ? PAPER_PX.wide : PAPER_PX.narrow;
     layout.autosize = !printing;

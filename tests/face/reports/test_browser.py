@@ -9,27 +9,32 @@ import time
 import pytest
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run
---disable-background-networking --disable-component-update --disable-sync""".split()
+FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic
+--no-first-run --disable-background-networking --disable-component-update --disable-sync""".split()
 READY = "return document.documentElement.dataset.drawn === 'true'"
 ALLOWED = ("file:", "data:", "blob:", "about:", "devtools:", "chrome:")
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """Chromium with a fresh profile; a skip that says so where there is none."""
+    """Chromium with a fresh profile; a skip that says so where there is none that starts."""
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     driver = shutil.which("chromedriver")
     if program is None or driver is None:
         pytest.skip("no browser: neither Chromium nor Chrome with its chromedriver is on PATH")
     webdriver = pytest.importorskip("selenium.webdriver")
+    from selenium.common.exceptions import SessionNotCreatedException
+
     options = webdriver.ChromeOptions()
     options.binary_location = program
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     service = webdriver.ChromeService(driver)
-    made = webdriver.Chrome(options=options, service=service)
+    try:
+        made = webdriver.Chrome(options=options, service=service)
+    except SessionNotCreatedException as error:
+        pytest.skip(f"no browser: {program} does not start with {driver}: {error.msg}")
     try:
         yield made
     finally:
@@ -143,13 +148,14 @@ def test_no_width_scrolls_sideways(browser, report, width):
 
 
 def test_it_prints_in_light_and_comes_back(browser, report):
-    """From a dark screen: charts in light colours and of the paper's width; then as before."""
+    """From a dark screen: in light, of the paper's width and flatter; then as it was before."""
     with opened(browser, report.file, scheme="dark"):
         before = browser.execute_script(LINES)
         browser.execute_script(
             """addEventListener('beforeprint', () => {
               const chart = document.getElementById('chart-memories');
-              window.printed = [chart.querySelector('.main-svg').getBoundingClientRect().width,
+              const size = chart.querySelector('.main-svg').getBoundingClientRect();
+              window.printed = [size.width, size.height,
                 getComputedStyle(chart.querySelector('.js-line')).stroke];
             })"""
         )
@@ -158,8 +164,9 @@ def test_it_prints_in_light_and_comes_back(browser, report):
         pdf = base64.b64decode(made["data"])
         assert pdf.startswith(b"%PDF")
         assert 4 <= pdf.count(b"/Type /Page\n") <= 25
-        width, stroke = browser.execute_script("return window.printed")
+        width, height, stroke = browser.execute_script("return window.printed")
         assert width == pytest.approx(670, abs=2)
+        assert height == pytest.approx(0.75 * 270, abs=2)
         assert stroke != before[0]
         assert browser.execute_script(LINES) == before
 

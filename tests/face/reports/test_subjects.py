@@ -88,6 +88,23 @@ def test_what_goes_is_no_negative_number(run):
     assert 3 <= len(axis["tickvals"]) <= 8
 
 
+def test_the_finding_says_how_memories_go_on():
+    """By days in a run of days; in a run of hours by hours."""
+    n = days(5) // hours(1)
+    grown = chart(living(run_of(memories=np.arange(1.0, n + 1))), "memories").finding
+    assert "still more from day to day." in grown
+    fallen = chart(living(run_of(memories=np.arange(n, 0.0, -1))), "memories").finding
+    assert ", fewer from day to day. At most there were 120, on" in fallen
+    still = chart(living(run_of(memories=np.full(24, 7.0))), "memories").finding
+    assert "hardly more from hour to hour." in still
+
+
+def test_where_there_is_none_there_is_no_strength():
+    """Before the first memory the line of mean strengths has not begun."""
+    run = run_of(memories=np.array([0.0, 0, 3, 4]), memory_strength=np.array([0.0, 0, 0.5, 0.4]))
+    assert chart(living(run), "strengths").data[0]["y"] == [None, None, 0.5, 0.4]
+
+
 def test_a_number_that_stays_is_a_sentence_not_a_chart(run):
     """60 agents throughout."""
     assert left_out(living(run))["Agents over time"] == "there were 60 agents from first to last"
@@ -179,12 +196,12 @@ def test_texts_of_rumours_are_no_markup_for_plotly(run):
 
 
 def test_hours_and_weekends():
-    """17 Feb 2023 was a Friday."""
-    time = np.array([FRIDAY, FRIDAY + hours(23), FRIDAY + days(1), FRIDAY + days(3)])
+    """17 Feb 2023 was a Friday; midnight is of the day that ends."""
+    time = FRIDAY + np.array([0, hours(23), days(1), days(1) + hours(1), days(3), days(3) + 1])
     hour, weekend = hours_of(time)
-    assert hour.tolist() == [0, 23, 0, 0]
-    assert weekend.tolist() == [0, 0, 1, 0]
-    means = by_hour(np.array([1.0, 2.0, 3.0, np.nan]), hour)
+    assert hour.tolist() == [0, 23, 0, 1, 0, 0]
+    assert weekend.tolist() == [0, 0, 0, 1, 1, 0]
+    means = by_hour(np.array([1.0, 2.0, 3.0, np.nan]), np.array([0, 23, 0, 0]))
     assert (means[0], means[23]) == (2.0, 2.0)
     assert np.isnan(means[1:23]).all()
 
