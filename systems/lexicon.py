@@ -214,7 +214,10 @@ def with_room(array: npt.NDArray[Any], used: int, more: int) -> npt.NDArray[Any]
 
 
 def lexicon(pool: TextPool, codes: Any = ()) -> Lexicon:
-    """The words of a pool's texts, those of `codes` among them: see `Lexicon.learn`."""
+    """The words of a pool's texts, those of `codes` among them: see `Lexicon.learn`.
+
+    It is the pool's own, and may not be kept across a reclaim, which changes it.
+    """
     found = pool.cache(Lexicon)
     found.learn(pool, codes)
     return found

@@ -439,9 +439,8 @@ def valences(
     ties = ties[there]
     over = np.zeros(ties.size, np.bool_)
     if Ties in world.resources and world.resource(Ties).threshold > 0:
-        over = _over(
-            world.resource(Ties), *(world.get(ties, field) for field in STATE), times[there]
-        )
+        weight, last = (world.get(ties, field) for field in STATE)
+        over = _over(world.resource(Ties), weight, last, times[there])
     found[there] = np.where(over, f4(0), world.get(ties, TieState.valence))
     return found
 
@@ -479,9 +478,9 @@ def end_ties(world: World, law: Res[Ties]) -> None:
         return
     gone = [np.empty(0, np.uint64)]
     for table in world.query(Tie, TieState).tables():
-        state = [table.column(field) for field in STATE]
-        now = np.full(state[0].size, world.clock.now)
-        gone.append(table.ids[np.flatnonzero(_over(law, *state, now))])
+        weight, last = (table.column(field) for field in STATE)
+        over = _over(law, weight, last, np.full(last.size, world.clock.now))
+        gone.append(table.ids[np.flatnonzero(over)])
     ids = np.concatenate(gone)
     if ids.size:
         world.despawn(ids)

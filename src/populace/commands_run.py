@@ -96,7 +96,7 @@ def add(commands: Any) -> None:
     resume.add_argument("directory", type=Path, metavar="RUN", help="the run's directory")
     resume.add_argument(
         "--days", type=number_of_days, metavar="D",
-        help="live on for so many days, if the run is over",
+        help="live on for so many days, if the run is over: a number, or as 12h",
     )  # fmt: skip
     _add_running(resume)
     add_shared(resume, _resume)
@@ -129,6 +129,10 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prometheus", type=whole(0, 65_535), metavar="PORT",
         help="serve metrics to Prometheus at this port of 127.0.0.1 (0: any free one)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--profile", action="store_true",
+        help="where the time goes, by system and function: profile.html in the run's directory",
     )  # fmt: skip
     parser.add_argument("--verbose", action="store_true", help="the log on stderr too")
 
@@ -209,10 +213,14 @@ def _watch(options: argparse.Namespace) -> Watch:
     """What makes the watchers that are asked for."""
     from populace.runs.watching import watched_by
 
+    draw = None
+    if options.profile:
+        from populace.reports.profile import profile_page as draw
     return watched_by(
         memory_limit=options.memory_limit,
         telemetry=options.telemetry,
         prometheus=options.prometheus,
+        profile=draw,
     )
 
 
@@ -221,16 +229,22 @@ def _resume(options: argparse.Namespace) -> int:
     check_out(options)
     watch = _watch(options)
     from populace.ecs import days
-    from populace.runs.directory import RunDirectory
+    from populace.runs.directory import CONFIG, RunDirectory
     from populace.runs.headless import days_left
     from populace.runs.itinerary import Itinerary
     from populace.runs.session import Session
     from populace.scenarios.registry import find_scenario
-    from populace.storage import load
+    from populace.storage import Snapshots, load
 
     directory = RunDirectory(options.directory).open()
     # Before the world, which may hold what a scenario's own file defines.
     scenario = find_scenario(directory.found_as)
+    if not Snapshots(directory.snapshots).numbers():
+        options.misuse(
+            f"{directory.snapshots} holds no snapshot to go on from: the run has not come to its "
+            f"first (--every, --every-wall); `populace run {directory.path / CONFIG}` begins it "
+            f"anew"
+        )
     world = load(directory.snapshots, key=key_of(options), threads=max(options.threads, 2))
     world.threads = options.threads
     if Itinerary not in world.resources:
@@ -254,6 +268,7 @@ def _finish(
     options: argparse.Namespace, world: World, outcome: Outcome, directory: RunDirectory | None
 ) -> int:
     """Write the tables, tell the result, and give the exit code."""
+    from populace.runs.directory import RESULT
     from populace.runs.itinerary import Itinerary
     from populace.runs.session import write_result
 
@@ -268,6 +283,8 @@ def _finish(
     facts: dict[str, Any] = {**outcome.facts(), **tables}
     if directory is not None:
         facts["dir"] = str(directory.path)
-        write_result(directory, facts)
+        # Of a run that was over, what is there says more.
+        if outcome.ticks or not (directory.path / RESULT).exists():
+            write_result(directory, facts)
     tell(options, facts, lambda console: print_run(outcome, directory, console))
     return {"interrupted": INTERRUPTED, "stopped": STOPPED}.get(outcome.status, 0)

@@ -10,7 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from populace.scenarios.spans import span_in
+from populace.scenarios.spans import SECONDS_OF, span_in
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,13 +55,15 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def number_of_days(text: str) -> float:
-    """Days, as an option gives them."""
+    """Days, as an option gives them: a number, or a span such as 12h."""
     try:
-        number = float(text)
+        number = span_in(text, "d") if text[-1:] in SECONDS_OF else float(text)
     except ValueError:
         number = 0.0
     if not isfinite(number) or not 0.001 <= number <= 100_000:
-        raise argparse.ArgumentTypeError(f"must be a number from 0.001 to 100000, got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"must be a number from 0.001 to 100000, or a span as 12h or 7d, got {text!r}"
+        )
     return number
 
 

@@ -74,6 +74,8 @@ def _told_of(outcome: Outcome) -> Iterator[tuple[str, str]]:
     yield "forgotten", f"{outcome.forgotten:,}"
     for why, count in outcome.forgotten_by.items():
         yield f"  {why}", f"{count:,}"
+    if outcome.archived:
+        yield "archived", f"{outcome.archived:,}"
     yield "kept", f"{outcome.kept:,}"
     if outcome.ties:
         yield "ties", f"{outcome.ties:,}"

@@ -98,6 +98,9 @@ def test_version_is_that_of_the_package(capsys):
         (["resume"], "required: RUN"),
         (["resume", "nowhere"], "nowhere is not the directory of a run"),
         (["resume", "nowhere", "--days", "0"], "must be a number from 0.001"),
+        (["resume", "nowhere", "--days", "7w"], "or a span as 12h or 7d, got '7w'"),
+        (["resume", "nowhere", "--days", "12h"], "nowhere is not the directory of a run"),
+        (["run", "--days", "100000", "--set", "run.start=9990-01-01"], "after the year 9999"),
     ],
 )  # fmt: skip
 def test_misuse_is_told_in_a_line_with_exit_code_2(capsys, arguments, why, tmp_path, monkeypatch):

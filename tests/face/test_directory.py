@@ -1,6 +1,7 @@
 """The directory of a run: its files, its manifest, and directories that are none."""
 
 import json
+import shutil
 import tomllib
 
 import pytest
@@ -135,6 +136,49 @@ def test_a_run_that_goes_on_is_a_run_already(tmp_path):
 
     run_in(tmp_path / "run", "stream", STREAM, watch=Looking())
     assert set(seen) == {"running"}
+
+
+def test_the_result_of_a_run_that_is_over_stays(capsys, tmp_path):
+    """To resume it does nothing, and what it came to is not written over; half a day more is."""
+    place = tmp_path / "run"
+    small = ("--set", "stream.memories=24", "--agents", "3", "--days", "1", "--json")
+    assert main(["run", "stream", "--dir", str(place), *small]) == 0
+    before = (place / "result.json").read_bytes()
+    assert main(["resume", str(place)]) == 0
+    assert (place / "result.json").read_bytes() == before
+    assert main(["resume", str(place), "--days", "12h"]) == 0
+    assert json.loads((place / "result.json").read_text())["ticks"] == 12
+    capsys.readouterr()
+
+
+def test_a_run_without_a_snapshot_says_how_to_begin_it_anew(capsys, tmp_path):
+    """And so it begins."""
+    place = tmp_path / "run"
+    small = ("--set", "stream.memories=24", "--agents", "3", "--days", "1", "--json")
+    assert main(["run", "stream", "--dir", str(place), *small]) == 0
+    shutil.rmtree(place / "snapshots")
+    with pytest.raises(SystemExit, match="2"):
+        main(["resume", str(place)])
+    told = capsys.readouterr().err
+    assert f"{place / 'snapshots'} holds no snapshot to go on from" in told
+    assert f"`populace run {place / 'config.toml'}` begins it anew" in told
+    assert main(["run", str(place / "config.toml"), "--no-dir", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["formed"] == 72
+
+
+def test_a_file_that_cannot_be_written_leaves_no_part(tmp_path, monkeypatch):
+    """What was there stays, and nothing beside it."""
+    directory = RunDirectory(tmp_path)
+    directory.write("told.txt", "first")
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", refuse)
+    with pytest.raises(OSError, match="No space"):
+        directory.write("told.txt", "second")
+    assert [path.name for path in tmp_path.iterdir()] == ["told.txt"]
+    assert (tmp_path / "told.txt").read_text() == "first"
 
 
 def test_a_manifest_is_changed_as_a_whole(tmp_path, monkeypatch):

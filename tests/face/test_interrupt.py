@@ -148,13 +148,11 @@ def test_a_second_ctrl_c_ends_a_run_at_once(slow, tmp_path):
     options = ["--dir", place, "--every", "1h", "--out", out, "--set", "pace.nap=60"]
     with started("run", slow, *options) as process:
         wait_for(process, 1)
-        begin = time.monotonic()
-        while process.poll() is None and time.monotonic() < begin + 20:
+        for _ in range(2):  # a third may come while Python ends, and kills
             process.send_signal(signal.SIGINT)
             time.sleep(0.2)
-        said, err = process.communicate()
+        said, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert time.monotonic() < begin + 20
     assert (said, err.strip()) == ("", "populace: interrupted")
     assert manifest_of(place)["status"] == "interrupted"
     assert not out.exists()

@@ -1,5 +1,7 @@
 """The metrics of a run: what a row holds, that rows add up, and their file."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,8 +9,11 @@ import pytest
 
 from populace.components import Memory, Strength, Tie, TieStrength
 from populace.ecs import hours
+from populace.ecs.errors import MemoryLimitReached
 from populace.runs import live, make_world
 from populace.runs.metrics import Meter, MetricsTable
+from populace.systems import Retention, Room, make_room
+from populace.systems.archive import archive_memories, attach_archive
 
 from .lived import TOWN, counts, metrics_of
 
@@ -110,6 +115,59 @@ def test_a_meter_reads_what_came_after_it():
 
 
 # -- the table -------------------------------------------------------------------------------
+
+
+def test_what_goes_after_the_last_row_is_counted_at_the_end():
+    """As what a memory limit lets go in a run that it stops."""
+
+    class Stopping:
+        def __call__(self, tick):
+            if tick.world.clock.tick == 20:
+                world.insert(replace(world.resource(Room), capacity=5), replace=True)
+                make_room(world, world.resource(Room), world.resource(Retention))
+                raise MemoryLimitReached("no more")
+
+        def close(self):
+            """Nothing."""
+
+    world = make_world("town", {"town.agents": 30, "run.days": 2})
+    outcome = live(world, watchers=[Stopping()])
+    assert (outcome.status, outcome.kept) == ("stopped", world.query(Memory).count())
+    assert outcome.forgotten_by["crowded"] > 0
+    assert outcome.formed == outcome.forgotten + outcome.kept
+
+
+def test_archived_memories_are_counted(tmp_path):
+    """In the row and in the outcome: what was formed is forgotten, archived or there."""
+
+    class Archiving:
+        def __call__(self, tick):
+            if tick.world.clock.tick == 20:
+                archive_memories(world, world.query(Memory).ids()[:40])
+
+        def close(self):
+            """Nothing."""
+
+    world, table = make_world("town", {"town.agents": 30, "run.days": 1}), MetricsTable()
+    attach_archive(world, tmp_path)
+    outcome = live(world, metrics=table, watchers=[Archiving()])
+    assert outcome.archived == sum(table["archived"]) == 40
+    assert outcome.formed == outcome.forgotten + outcome.archived + outcome.kept
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    """Whatever the writer says, and nothing of it is left."""
+    table = MetricsTable(tmp_path / "metrics.parquet")
+    table.add(1, {"tick": 1})
+
+    def refuse(_, path, **__):
+        path.write_text("half")
+        raise OSError(28, "Error writing bytes to file")
+
+    monkeypatch.setattr(pq, "write_table", refuse)
+    with pytest.raises(OSError, match=r"\[Errno 28\] No space left on device: '.*metrics.parquet'"):
+        table.flush()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_column_may_begin_late_or_pause():

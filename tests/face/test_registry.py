@@ -115,6 +115,38 @@ def test_a_file_may_import_its_neighbours(write, monkeypatch):
     del sys.modules["inn_cellar_of_this_test"]
 
 
+def test_files_in_two_folders_have_each_its_own_neighbours(write, monkeypatch):
+    """Of the same name in one process, packages too; whoever imports it later has that of the
+    scenario which was found last, and what is told of a scenario's files is told of its own."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    folders = ("one", "two")
+    for folder in folders:
+        text = (
+            "import inn_wine_of_this_test as wine, inn_of_this_test.cellar as cellar\n" + SMALLEST
+        )
+        write(f"{folder}/inn.py", text.replace('"Who drinks"', "wine.KIND + cellar.KIND"))
+        write(f"{folder}/inn_wine_of_this_test.py", f"KIND = '{folder} '\n")
+        path = write(f"{folder}/inn_of_this_test", "")
+        path.unlink()
+        path.mkdir()
+        (path / "cellar.py").write_text(f"KIND = 'cellar {folder}'\n")
+    paths = [write("a", "").parent / folder / "inn.py" for folder in folders]
+    about = [find_scenario(path).about for path in paths]
+    assert about == ["one cellar one", "two cellar two"]
+    for path, folder in zip(paths, folders, strict=True):
+        scenario = find_scenario(path)
+        assert f"{folder} " == sys.modules["inn_wine_of_this_test"].KIND
+        assert sys.path[-2] == str(path.parent)
+        assert registry.files_of(scenario) == [
+            path,
+            path.parent / "inn_of_this_test" / "cellar.py",
+            path.parent / "inn_wine_of_this_test.py",
+        ]
+    assert registry.files_of(find_scenario("town")) == []
+    for name in ("inn_wine_of_this_test", "inn_of_this_test", "inn_of_this_test.cellar"):
+        del sys.modules[name]
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

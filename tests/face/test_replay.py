@@ -103,6 +103,20 @@ def test_contacts_come_to_pass_at_their_times(log):
     assert world.clock.now == begin + hours(30)
 
 
+def test_unix_times_and_dates_are_when_they_say(tmp_path):
+    """Numbers count from `run.start` only where none of them can be a unix time; dates never do."""
+    path = tmp_path / "log.csv"
+    moments = {
+        "s": ("1700000000", 1_700_000_000), "ms": ("1700000000000", 1_700_000_000),
+        "d": ("1000", START_US // 10**6 + 86_400_000),
+    }  # fmt: skip
+    for unit, (text, second) in moments.items():
+        path.write_text(f"time,source,target\n{text},Ada,Bo\n")
+        assert replay(path, replay__time_unit=unit).clock.now == second * 10**6 - 1
+    path.write_text("time,source,target\n1970-01-02 00:00:00,Ada,Bo\n")
+    assert replay(path).clock.now == 86_400 * 10**6 - 1
+
+
 def test_contacts_are_talks_that_are_remembered(log):
     """By whoever was turned to or turned, with nobody walking about."""
     world = replay(log)

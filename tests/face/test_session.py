@@ -223,6 +223,23 @@ def test_a_step_that_fails_is_told(tmp_path):
     assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 
+def test_a_disk_that_refuses_does_not_hide_what_failed(tmp_path, monkeypatch):
+    """The step's own error is raised, and both are in the log."""
+
+    def fail(tick):
+        monkeypatch.setattr(RunDirectory, "save", refuse)
+        raise RuntimeError("the harbour silted up")
+
+    def refuse(_):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(RuntimeError, match="silted up"):
+        run_in(tmp_path / "run", "stream", STREAM, watch=Watching(2, fail))
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert "failed: the harbour silted up" in log
+    assert "the manifest cannot be written: [Errno 28]" in log
+
+
 @pytest.mark.parametrize(
     ("scenario", "values", "why"),
     [

@@ -3,6 +3,7 @@
 import json
 import signal
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -77,6 +78,20 @@ def test_a_key_tells_runs_apart_by_what_makes_a_difference(parameters, file):
     assert plan_sweep(parameters, {"harbour.boats": ["5"]}, 2)[1].key != first.key
     file.write_text(HARBOUR + "\n# no longer the same\n")
     assert plan_sweep(parameters, {"harbour.boats": ["5"]}, 1)[0].key != first.key
+
+
+def test_a_key_knows_the_files_beside_that_of_the_scenario(file, monkeypatch):
+    """Those that it imports: what was done with another text of them is done again."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    beside = file.with_name("tides_of_this_test.py")
+    beside.write_text("HIGH = 3\n")
+    file.write_text("import tides_of_this_test\n" + HARBOUR)
+    given = read_parameters(find_scenario(file), environment={})
+    (first,) = plan_sweep(given, {}, 1)
+    assert plan_sweep(given, {}, 1)[0].key == first.key
+    beside.write_text("HIGH = 4\n")
+    assert plan_sweep(given, {}, 1)[0].key != first.key
+    del sys.modules["tides_of_this_test"]
 
 
 @pytest.mark.parametrize(

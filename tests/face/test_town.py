@@ -27,6 +27,7 @@ from populace.components import (
     Survey,
     Tie,
     TieState,
+    Trace,
 )
 from populace.contacts import read_contacts, replay
 from populace.ecs import World
@@ -34,7 +35,7 @@ from populace.ecs.errors import SettingError
 from populace.minds import export_minds
 from populace.runs import live, make_world
 from populace.runs.metrics import MetricsTable
-from populace.scenarios.newborns import couples
+from populace.scenarios.newborns import couples, welcome
 from populace.scenarios.outlook import acquaintances, density
 from populace.scenarios.rumours import Told, shares
 from populace.scenarios.streets import EDGE, STREET, along, nearby, side_of
@@ -323,6 +324,26 @@ def test_the_world_is_by_the_parameters_not_by_threads():
     assert one.digest() == two.digest() != other.digest()
 
 
+def test_life_is_the_same_whether_texts_are_given_back():
+    """Each night all that nobody remembers, and their codes go to what is said next day; or none
+    ever: the same memories, in the same words, as strong."""
+    given = dict(run__days=4, room__capacity=15, texts__least=1, texts__share=0.0)
+    one, other = town(texts__every=86_400.0, **given), town(texts__every=1e9, **given)
+    told = []
+    for world in (one, other):
+        live(world)
+        held = world.query(Memory, Trace)
+        order = np.argsort(held.ids())
+        told.append(
+            [world.text.decode(held.gather(Memory.text)[order]), held.ids()[order].tolist()]
+            + [held.gather(field)[order].tolist() for field in
+               (Trace.importance, Trace.stability, Trace.accessed, Trace.evidence)]
+        )  # fmt: skip
+    assert told[0] == told[1]
+    assert one.text.reclaims == 4
+    assert len(one.text) < len(other.text)
+
+
 # -- births ----------------------------------------------------------------------------------
 
 
@@ -373,6 +394,24 @@ def test_children_belong_to_their_parents(towns_with_births):
                     assert tied[other, int(child)] > 0
             seen += 1
     assert seen
+
+
+@pytest.mark.parametrize(("agents", "kind"), [(400, "teacher"), (20, "student")])
+def test_children_go_to_the_nearest_school(agents, kind):
+    """Or to a college, where a town has no school; nobody works at home."""
+    world = town(town__agents=agents)
+    born = welcome(world, *couples(world, 0))
+    places = world.query(Place)
+    kinds = world.text.decode(places.gather(Place.kind))
+    schools = places.ids()[[each == kind for each in kinds]]
+    assert ("teacher" in kinds) == (kind == "teacher")
+    x, y = (world.get(schools, field) for field in (Place.x, Place.y))
+    for child in born:
+        home, work = (world.get([child], field) for field in (Haunts.home, Haunts.work))
+        (at, beside), (to, past) = ([world.get(p, f)[0] for f in (Place.x, Place.y)]
+                                    for p in (home, work))  # fmt: skip
+        assert work[0] in schools
+        assert np.hypot(to - at, past - beside) == np.hypot(x - at, y - beside).min()
 
 
 def test_couples_are_two_of_a_home_each_once():

@@ -116,8 +116,12 @@ class RunDirectory:
         """Write a file of text, which appears when it is complete."""
         path = self.path / name
         part = path.with_name(f".{name}.part")
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+        try:
+            part.write_text(text, encoding="utf-8")
+            os.replace(part, path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
 
 
 def snapshots_in(location: str) -> str:

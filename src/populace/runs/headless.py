@@ -158,8 +158,19 @@ def live(
         checkpointer.finish()
         outcome.snapshots = len(checkpointer.saved)
         outcome.longest_pause_s = max((one.pause_s for one in checkpointer.saved), default=0.0)
-    outcome.formed = meter.formed_so_far() - before
-    outcome.forgotten_by = meter.forgotten
+    _account(outcome, world, scenario, meter, before)
+    LOG.info("%s at %s%s", outcome.status, date(world.clock.now),
+             f": {outcome.reason}" if outcome.reason else "")  # fmt: skip
+    return outcome
+
+
+def _account(
+    outcome: Outcome, world: World, scenario: Scenario, meter: Meter, formed_before: int
+) -> None:
+    """What there is at the end, and what came and went since `live` began."""
+    outcome.formed = meter.formed_so_far() - formed_before
+    meter.count_gone()  # what a memory limit let go after the last row
+    outcome.forgotten_by, outcome.archived = meter.forgotten, meter.archived
     outcome.agents = world.query(Persona).count()
     outcome.kept, outcome.ties = world.query(Memory).count(), world.query(Tie).count()
     swept = world.telemetry.of("refresh_strength")
@@ -167,6 +178,3 @@ def live(
     if scenario.tell is not None:
         outcome.told = json_value(scenario.tell(world))
     outcome.strongest_of, outcome.strongest = strongest_memories(world)
-    LOG.info("%s at %s%s", outcome.status, date(world.clock.now),
-             f": {outcome.reason}" if outcome.reason else "")  # fmt: skip
-    return outcome

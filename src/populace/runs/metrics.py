@@ -3,7 +3,7 @@
     tick, wall_s, rss_bytes, pause_s        the step, its wall time, resident memory, the world's
                                             pause for a checkpoint in it
     agents, memories, ties, knowledge, reflections      how many there are
-    formed, forgotten__<reason>             memories, in the step
+    formed, forgotten__<reason>, archived   memories, in the step
     memory_strength, tie_strength           means
     ns__<system>                            wall time of each system in the step
 
@@ -33,6 +33,7 @@ from populace.components import (
 )
 from populace.ecs import World
 from populace.systems import Forgotten, Reason
+from populace.systems.archive import Archived
 from populace.systems.consolidation import Consolidated
 from populace.systems.metrics import fine_sum
 
@@ -64,11 +65,13 @@ class Meter:
         self.world, self.measure = world, measure
         self._forgotten = world.events(Forgotten)
         self._merged = world.events(Consolidated)
-        for told in (self._forgotten, self._merged):
+        self._archived = world.events(Archived)
+        for told in (self._forgotten, self._merged, self._archived):
             told.read()  # of the step before, where the world comes from a snapshot
         self._ns = {name: stats.ns for name, stats in world.telemetry.systems.items()}
         self._formed = self.formed_so_far()
         self.forgotten: dict[str, int] = {}
+        self.archived = 0
         if measure is not None:
             measure(world)  # whoever counts events begins to read them before the first step
 
@@ -89,7 +92,10 @@ class Meter:
             row[name] = world.query(component).count()
         formed = self.formed_so_far()
         row["formed"], self._formed = max(formed - self._formed, 0), formed
-        row |= {f"forgotten__{reason}": n for reason, n in self._gone().items()}
+        archived = self.archived
+        row |= {f"forgotten__{reason}": n for reason, n in self.count_gone().items()}
+        if self.archived:
+            row["archived"] = self.archived - archived
         for name, field in AVERAGED.items():
             query = world.query(field.component)
             n = query.count()
@@ -101,8 +107,11 @@ class Meter:
             self._ns[name] = stats.ns
         return row | (dict(self.measure(world)) if self.measure is not None else {})
 
-    def _gone(self) -> dict[str, int]:
-        """Memories that went in this step, by reason; every reason that there has been."""
+    def count_gone(self) -> dict[str, int]:
+        """Memories forgotten since it was last asked, by reason; every reason that there has been.
+
+        The row of a step asks, and the end of a run, for those that went after its last row.
+        """
         gone = dict.fromkeys(self.forgotten, 0)
         told = self._forgotten.read()
         for code, count in zip(told.reason.tolist(), told.count.tolist(), strict=True):
@@ -113,6 +122,7 @@ class Meter:
             gone[MERGED] = merged
         for reason, count in gone.items():
             self.forgotten[reason] = self.forgotten.get(reason, 0) + count
+        self.archived += int(self._archived.read().count.sum())
         return gone
 
 
@@ -172,11 +182,16 @@ class MetricsTable:
         return pa.table(columns)
 
     def flush(self) -> None:
-        """Write the file, if there is to be one."""
+        """Write the file, if there is to be one. Raises OSError, which names it."""
         if self.path is None or not self._n:
             return
         import pyarrow.parquet as pq
 
         part = self.path.with_name(f".{self.path.name}.part")
-        pq.write_table(self.arrow(), part, compression="zstd")
-        os.replace(part, self.path)
+        try:
+            pq.write_table(self.arrow(), part, compression="zstd")
+            os.replace(part, self.path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            said = "cannot write" if error.errno is None else os.strerror(error.errno)
+            raise OSError(error.errno, said, str(self.path)) from error

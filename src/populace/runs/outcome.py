@@ -44,6 +44,7 @@ class Outcome:
     imported: int = 0
     formed: int = 0
     forgotten_by: dict[str, int] = field(default_factory=dict)
+    archived: int = 0
     kept: int = 0
     kept_by_day: list[int] = field(default_factory=list)
     ties: int = 0

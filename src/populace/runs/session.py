@@ -187,7 +187,10 @@ class Session:
                 ROOT_LOG.error("%s: %s", status, told, exc_info=not stopped)
                 # A directory that another process writes has that one's manifest.
                 if self.directory is not None and not isinstance(error, LockedError):
-                    self.directory.update(status=status, reason=told, ended=now())
+                    try:
+                        self.directory.update(status=status, reason=told, ended=now())
+                    except OSError as refused:  # a full disk is not to hide what went wrong
+                        ROOT_LOG.error("the manifest cannot be written: %s", refused)
                 raise
 
     def _handlers(self) -> list[logging.Handler]:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from populace.ecs.errors import SettingError, SourceFileError
 from populace.scenarios.parameters import Parameters, read_parameters
-from populace.scenarios.registry import find_scenario, name_of
+from populace.scenarios.registry import files_of, find_scenario, name_of
 from populace.scenarios.scenario import Scenario
 from populace.systems import Reason
 
@@ -214,10 +214,8 @@ def _origin(scenario: Scenario) -> list[str]:
     """What a run's result depends on besides its parameters."""
     from populace import __version__
 
-    name = name_of(scenario)
-    file = Path(name)
-    text = hashlib.sha256(file.read_bytes()).hexdigest() if file.suffix == ".py" else ""
-    return [name, text, __version__]
+    texts = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files_of(scenario)]
+    return [name_of(scenario), *(texts or [""]), __version__]
 
 
 # -- running -------------------------------------------------------------------------------------

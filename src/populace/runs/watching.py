@@ -10,6 +10,7 @@ from populace.ecs import World
 
 from .health import Health
 from .memory import MemoryLimit, parse_size
+from .profiling import Draw, Profile
 from .tick import Watcher
 
 if TYPE_CHECKING:
@@ -33,11 +34,13 @@ def watched_by(
     memory_limit: str | None = None,
     telemetry: str | None = None,
     prometheus: int | None = None,
+    profile: Draw | None = None,
 ) -> Watch:
     """The watchers that are asked for.
 
-    memory_limit: a size, as "8GiB". telemetry: a file, or "-". prometheus: a port. Raises
-    SettingError for a size that is none; what is made may raise what its watchers do.
+    memory_limit: a size, as "8GiB". telemetry: a file, or "-". prometheus: a port.
+    profile: makes the page of a profile. Raises SettingError for a size that is none; what is made
+    may raise what its watchers do.
     """
     limit = None if memory_limit is None else parse_size(memory_limit)
 
@@ -45,6 +48,8 @@ def watched_by(
         world: World, directory: RunDirectory | None, checkpointer: Checkpointer | None
     ) -> Sequence[Watcher]:
         watchers: list[Watcher] = []
+        if profile is not None:
+            watchers.append(Profile(world, directory, profile))
         if limit is not None:
             snapshots = None if directory is None else directory.snapshots
             key = None if checkpointer is None else checkpointer.snapshots.key

@@ -2,9 +2,11 @@
 
 Of the people from 18 to 45 who share a home with another of that age, so many are drawn that
 `Town.births` to 1,000 people come in a year. A child takes after its parents (`systems.heredity`),
-has the day of a child, and knows its household. People do not age here.
+has the day of a child, goes to the nearest school, or to a college where a town has none, and knows
+its household. People do not age here.
 
-Draws are a function of (seed, day, number). Cost: one pass over the people a day.
+Draws are a function of (seed, day, number). Cost: one pass over the people a day, and one over the
+schools for each child.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from populace.components import (
     Haunts,
     Mood,
     Persona,
+    Place,
     SocialEnergy,
     Stream,
     Tie,
@@ -32,6 +35,8 @@ from .town_settings import Town
 from .townsfolk import HOUSEHOLD_WEIGHT
 
 YOUNGEST, OLDEST = 18, 45
+SCHOOL, COLLEGE = "teacher", "student"
+"""Kinds of the places where children may be taught."""
 DAYS_A_YEAR = 365
 
 
@@ -71,8 +76,9 @@ def welcome(world: World, first: Ids, second: Ids) -> Ids:
     haunts = [world.get(first, field) for field in (Haunts.home, Haunts.leisure)]
     born: Ids = births(
         world, first, second,
-        Biography(age=0), Haunts(home=haunts[0], leisure=haunts[1]), Stream, SocialEnergy,
-        Emotion, Mood,
+        Biography(age=0),
+        Haunts(home=haunts[0], work=schools(world, haunts[0]), leisure=haunts[1]),
+        Stream, SocialEnergy, Emotion, Mood,
     )  # fmt: skip
     world.set(born, Persona(name=_names(world, born, first)))
     enter_state(world, born, "home", profile="child")
@@ -86,6 +92,22 @@ def welcome(world: World, first: Ids, second: Ids) -> Ids:
         TieState(weight=HOUSEHOLD_WEIGHT, last=world.clock.now),
     )
     return born
+
+
+def schools(world: World, homes: Ids) -> Ids:
+    """The school nearest to each home, of equally near ones that which was built first; a college
+    where there is none."""
+    places = world.query(Place)
+    ids, kind = places.ids(), places.gather(Place.kind)
+    for teaching in (SCHOOL, COLLEGE):
+        found = ids[kind == world.text.intern([teaching])[0]]
+        if found.size:
+            break
+    found = np.sort(found)
+    x, y = (world.get(found, field) for field in (Place.x, Place.y))
+    at = [world.get(homes, field) for field in (Place.x, Place.y)]
+    nearest = [int(np.argmin(np.hypot(x - a, y - b))) for a, b in zip(*at, strict=True)]
+    return found[nearest]
 
 
 def _names(world: World, born: Ids, parent: Ids) -> list[str]:

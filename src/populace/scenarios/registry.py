@@ -3,7 +3,9 @@
 Invariants: a built-in scenario is imported when it is asked for, not before. A user's file is run
 under a private module name, so it shadows nothing; the same text at the same path is run once in
 a process, and gives the same scenario. Its folder is importable, behind all else, while it runs,
-and stays so only where the file imported something from there.
+and stays so only where the file imported something from there. Files in two folders may import
+neighbours of the same name: each has its own, and who imports it later has that of the scenario
+which was found last.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import re
 import sys
 import tomllib
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
@@ -31,6 +35,10 @@ BUILT_IN = ("town", "replay", "smallville", "stream")
 """Modules of this package, each with a `scenario`."""
 
 _loaded: dict[str, tuple[bytes, Scenario]] = {}
+_neighbours: dict[str, dict[str, ModuleType]] = {}
+"""Of each folder the modules that a scenario's file imported from there, by name."""
+_added: set[str] = set()
+"""Folders that are on the path for the sake of scenarios, that of the one found last first."""
 _SECTION = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
 
@@ -64,6 +72,16 @@ def name_of(scenario: Scenario) -> str:
     """What `find_scenario` finds it by: a name, or the full path of its file."""
     paths = (path for path, (_, loaded) in _loaded.items() if loaded is scenario)
     return next(paths, scenario.name)
+
+
+def files_of(scenario: Scenario) -> list[Path]:
+    """The file of a user's scenario and, sorted, those that it imported from beside it; none of a
+    scenario that is built in."""
+    path = Path(name_of(scenario))
+    if path.suffix != ".py":
+        return []
+    beside = _neighbours.get(str(path.parent), {}).values()
+    return [path, *sorted({Path(file) for module in beside if (file := module.__file__)} - {path})]
 
 
 def scenario_named_in(file: Path, contents: dict[str, Any] | None = None) -> str:
@@ -101,9 +119,10 @@ def _load(path: Path) -> Scenario:
         source = path.read_bytes()
     except OSError as error:
         raise SourceFileError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if str(path) in _loaded and _loaded[str(path)][0] == source:
-        return _loaded[str(path)][1]
-    module = _run_file(path, source)
+    with _among_neighbours(str(path.parent)):
+        if str(path) in _loaded and _loaded[str(path)][0] == source:
+            return _loaded[str(path)][1]
+        module = _run_file(path, source)
     scenario = getattr(module, "scenario", None)
     if not isinstance(scenario, Scenario):
         told = "has no scenario" if scenario is None else f"scenario is {scenario!r}"
@@ -125,10 +144,6 @@ def _run_file(path: Path, source: bytes) -> ModuleType:
     spec = spec_from_file_location(name, path, loader=loader)
     assert spec is not None  # only without a loader
     module = module_from_spec(spec)
-    folder, known = str(path.parent), set(sys.modules)
-    added = folder not in sys.path
-    if added:
-        sys.path.append(folder)  # last: its random.py is not to be everybody's
     earlier = sys.modules.get(name)
     sys.modules[name] = module
     try:
@@ -139,14 +154,49 @@ def _run_file(path: Path, source: bytes) -> ModuleType:
         if earlier is not None:
             sys.modules[name] = earlier
         raise SourceFileError(f"{path}: {_where(error, path)}{_told(error)}") from error
-    finally:
-        siblings = (getattr(sys.modules[new], "__file__", "") for new in set(sys.modules) - known)
-        needed = any(
-            Path(file).is_relative_to(folder) for file in siblings if file and file != str(path)
-        )
-        if added and not needed:
-            sys.path.remove(folder)
     return module
+
+
+@contextmanager
+def _among_neighbours(folder: str) -> Iterator[None]:
+    """Within, what is imported from a user's folder comes from this one, not from another's."""
+    others = {
+        name: module
+        for other, modules in _neighbours.items() if other != folder
+        for name, module in modules.items() if sys.modules.get(name) is module
+    }  # fmt: skip
+    for name in others:
+        del sys.modules[name]
+    sys.modules.update(_neighbours.get(folder, {}))
+    behind = [path for path in sys.path if path in _added and path != folder]
+    before = [path for path in sys.path if path not in _added]
+    given = folder in before
+    sys.path[:] = before if given else [*before, folder]  # last: its random.py is its own
+    known = set(sys.modules)
+    try:
+        yield
+    finally:
+        new = {name: sys.modules[name] for name in set(sys.modules) - known}
+        found = {name: module for name, module in new.items() if _is_at(module, folder, name)}
+        if held := _neighbours.get(folder, {}) | found:
+            _neighbours[folder] = held
+        if not given:
+            sys.path.remove(folder)
+            if held:
+                _added.add(folder)
+                sys.path.append(folder)
+        sys.path += behind
+        for name, module in others.items():
+            sys.modules.setdefault(name, module)
+
+
+def _is_at(module: ModuleType, folder: str, name: str) -> bool:
+    """Whether a module is what its name stands for in a folder: a file, or a package."""
+    place = Path(folder, *name.split("."))
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return str(place) in getattr(module, "__path__", ())
+    return Path(file) in (place.with_name(f"{place.name}.py"), place / "__init__.py")
 
 
 def _where(error: BaseException, path: Path) -> str:

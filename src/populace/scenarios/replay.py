@@ -34,6 +34,10 @@ LAWLESS = ("change_activity", "follow_routine", "meet", "perceive", "refresh_pos
 """Systems of those who walk about."""
 
 
+UNIX_US = 500_000_000 * 10**6
+"""In November 1985: numbers that reach it are unix times; a log that begins at 0 does not."""
+
+
 @settings
 class Replay:
     """What is replayed. A resource."""
@@ -42,7 +46,11 @@ class Replay:
     columns: str = setting(
         "", doc="roles of its columns in their order, as 'time,source,target'; '' asks the header"
     )
-    time_unit: str = setting("s", doc="of times that are numbers: us, ms, s, min, h or d")
+    time_unit: str = setting(
+        "s",
+        doc="of times that are numbers: us, ms, s, min, h or d; they count from 1970 where they "
+        "reach 1985, else from run.start",
+    )
     mutual: bool = setting(True, doc="a contact strengthens both ties, as a meeting does")
     traits: bool = setting(True, doc="draw names and traits for people known by an id only")
 
@@ -75,12 +83,9 @@ def build(world: World, parameters: Parameters) -> None:
             "replay.contacts is empty: name the CSV file of contacts, by --from FILE or "
             "--set replay.contacts=FILE"
         )
-    log = read_contacts(
-        Path(replay.contacts),
-        columns=[role.strip() for role in replay.columns.split(",")] if replay.columns else None,
-        time_unit=replay.time_unit,
-        start=world.clock.now,
-    )
+    log = _read(replay, 0)
+    if len(log) and log.time.max() < UNIX_US:  # dates stay what they are
+        log = _read(replay, world.clock.now)
     insert_laws(world, parameters)
     world.insert(replay)
     world.insert(parameters.of(Texts))
@@ -90,6 +95,16 @@ def build(world: World, parameters: Parameters) -> None:
     world.insert(Recorded(agents[log.source], agents[log.target], log.time, log.weight))
     start_rumours(world, agents, parameters.of(Rumours))
     found_town(world)
+
+
+def _read(replay: Replay, start: int) -> ContactLog:
+    """The log. start: what times that are numbers count from, µs since 1970."""
+    return read_contacts(
+        Path(replay.contacts),
+        columns=[role.strip() for role in replay.columns.split(",")] if replay.columns else None,
+        time_unit=replay.time_unit,
+        start=start,
+    )
 
 
 def _people(world: World, log: ContactLog, replay: Replay) -> Ids:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from .parameters import Parameters
 
 
+LATEST_US = 253_402_300_799 * 10**6
+"""The last second of the year 9999: dates know no later one."""
+
+
 @settings
 class Run:
     """How long a scenario runs, from when, and in what steps: the section [run] of each."""
@@ -50,6 +54,11 @@ class Run:
             raise SettingError(
                 f"Run.start must be a date and time without a zone, as 2023-02-13T08:00; got "
                 f"{self.start!r}"
+            )
+        if self.start_us + self.days * 86_400e6 > LATEST_US:
+            raise SettingError(
+                f"Run.start {self.start} and days {self.days:g} end after the year 9999: give "
+                f"fewer days, or an earlier start"
             )
 
     @property
