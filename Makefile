@@ -7,7 +7,8 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test nightly check lint types docs plots bench soak build clean
+.PHONY: help setup run test nightly check lint types docs plots bench bench-full bench-report \
+	bench-compare soak build clean
 
 # A name on PATH can be a shim that does not start, or a Python without venv: take the first that
 # works. Evaluated only when .venv is made.
@@ -20,10 +21,12 @@ PY = .venv/bin/python -P
 PIP = $(PY) -m pip --disable-pip-version-check --quiet --quiet
 
 # An editable install remembers where the checkout lies; so does the name of its stamp.
-STAMP := .venv/installed-$(shell pwd -P | cksum | cut -d ' ' -f 1)
+PLACE := $(shell pwd -P | cksum | cut -d ' ' -f 1)
+STAMP := .venv/installed-$(PLACE)
+PEERS := .venv/peers-$(PLACE)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## make .venv and install populace into it, editable
 
@@ -36,6 +39,11 @@ $(STAMP): pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) install -c constraints.txt setuptools
 	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
 	@rm -f .venv/installed-*; touch $@
+
+# What only the benchmarks need, other libraries to measure beside, stays out of `make setup`.
+$(PEERS): $(STAMP)
+	$(PIP) install -c constraints.txt --no-build-isolation -e '.[bench]'
+	@rm -f .venv/peers-*; touch $@
 
 run: $(STAMP) ## run the default scenario; ARGS='--agents 1000' is handed on
 	.venv/bin/populace run $(ARGS)
@@ -62,9 +70,20 @@ docs: $(STAMP) ## run the examples and draw the plots of README, docs and docstr
 plots: $(STAMP) ## draw the plots of docs/laws.md anew
 	$(PY) tools/draw_plots.py $(ARGS)
 
-bench: $(STAMP) ## time the benchmarks, then print the ratios against bound and peers
-	$(PY) -m pytest bench --benchmark-only $(ARGS)
-	.venv/bin/python -m bench
+# Without -P: `bench` lies in the checkout and is not installed.
+BENCH = .venv/bin/python -m bench
+
+bench: $(PEERS) ## time everything up to a million rows, beside bounds and peers; figures to build/bench
+	$(BENCH) --seconds 0.3 --patience 5 --json build/bench/bench.json $(ARGS)
+
+bench-full: $(PEERS) ## all sizes, ten times as many rounds, no peer left out; hours
+	$(BENCH) --full --seconds 3 --json build/bench/bench.json $(ARGS)
+
+bench-report: $(PEERS) ## docs/benchmarks.md and its plots from these figures; ARGS names other files
+	$(BENCH) --report $(ARGS)
+
+bench-compare: $(PEERS) ## fail where a ratio is worse than in bench/baselines, by more than noise
+	$(BENCH) --compare --seconds 0.3 $(ARGS)
 
 soak: $(STAMP) ## let 10,000 people live for a year, and judge memory and pace by month; 15 minutes
 	$(PY) tools/soak.py $(ARGS)

@@ -1,78 +1,213 @@
-"""`python -m bench`: every case beside its bound, as a table.
+"""`python -m bench`: every case beside its bound and its peers.
 
-python -m bench                                    all cases, up to a million rows
+python -m bench                                    all cases, up to a million rows, as a table
 python -m bench --filter iter --sizes 10k,1M       some of them
-python -m bench --full --json figures.json         ten million rows too, figures kept
+python -m bench --area ecs --full --json f.json    one area, all sizes, figures kept
+python -m bench --report f.json                    docs/benchmarks.md, from figures that were kept
+python -m bench --compare                          ratios against bench/baselines; 1 if one is worse
+python -m bench --save-baseline                    renew these
+
+Exits with 2 if there is nothing to do, and with 1 if a peer computed something else than Populace.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from .harness import (
-    HEADINGS,
-    SIZES,
-    Case,
-    available_bytes,
-    cells,
-    discover,
-    machine,
-    markdown,
-    measure,
-    plain,
-    record,
-    said,
-    size_name,
-    write_json,
-    write_page,
-)
+from . import compare, record, report
+from .compare import BASELINE, REPEATS, Baseline, Key, Ratio
+from .harness import SIZES, Case, discover, size_name
+from .measure import CONTEST_S, Measured, Pace, PeerError, available_bytes, measure
+from .peers import Peer
+from .peers import discover as discover_peers
+from .record import LAST, Record, RecordError
+from .table import HEADINGS, cells, markdown, plain, said, said_peers
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what was asked for; 2 if nothing matches."""
+    """Do what was asked for."""
     asked = parser().parse_args(arguments)
-    cases = [c for c in discover() if any(part in c.name for part in asked.filter or [""])]
-    if asked.list:
-        for each in cases:
-            print(f"{each.name:<24}  {each.about}")
-        return 0
-    if not cases:
-        print(f"no case has {' or '.join(asked.filter)} in its name; see --list", file=sys.stderr)
+    cases = chosen(discover(), asked)
+    if not cases and asked.report is None:
+        print("no case is named like that, or in that area; see --list", file=sys.stderr)
         return 2
-    about = {**machine(), "clock": "processor" if asked.cpu else "wall"}
-    print(said(about))
-    if (about["load_average"] or 0) > 0.5 and not asked.cpu:
-        print("the machine is busy: read the ratios and their quartiles, or count with --cpu")
-    if not asked.markdown:
-        print(plain(HEADINGS), flush=True)
-    lines: list[dict[str, Any]] = []
+    try:
+        if asked.list:
+            return tell(cases)
+        if asked.report is not None:
+            return render(asked)
+        if asked.compare:
+            return compare_all(cases, asked)
+        if asked.save_baseline:
+            return save_baseline(cases, asked)
+        return run(cases, asked)
+    except (PeerError, RecordError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def tell(cases: Sequence[Case]) -> int:
+    """What the cases are."""
     for each in cases:
-        for size in chosen(each, asked):
-            if each.bytes_each * size > available_bytes():
-                print(f"{each.name} at {size_name(size)} left out: too little memory", flush=True)
-                continue
-            figures = measure(each, size, asked.rounds, asked.cpu)
-            made = [record(each, subject, f) for subject, f in figures.items()]
-            lines += made
-            if not asked.markdown:
-                for line in made:
-                    print(plain(cells(line)), flush=True)
-    if asked.markdown:
-        print(*markdown(lines), sep="\n")
-    if asked.page:
-        write_page(asked.page, lines, about)
-    if asked.json:
-        write_json(asked.json, lines, cases, about)
+        print(f"{each.area:<10}  {each.name:<24}  {each.about}")
     return 0
 
 
-def chosen(case: Case, asked: argparse.Namespace) -> list[int]:
+def run(cases: Sequence[Case], asked: argparse.Namespace) -> int:
+    """Measure, print, and keep what was measured after each case."""
+    pace, peers = pace_of(asked), peers_of(asked)
+    kept = begin(peers, asked)
+    if not asked.markdown:
+        print(plain(HEADINGS), flush=True)
+    for each in cases:
+        for measured in contests(each, sizes_of(each, asked), pace, peers, kept):
+            made = kept.add(each, measured)
+            if not asked.markdown:
+                for line in made:
+                    print(plain(cells(line, each.unit)), flush=True)
+        if asked.json:
+            kept.write(Path(asked.json))
+    if asked.markdown:
+        units = {name: case["unit"] for name, case in kept.cases.items()}
+        rows = [cells(line, units[line["case"]]) for line in kept.results]
+        print(*markdown(HEADINGS, rows), sep="\n")
+    return 0
+
+
+def begin(peers: Sequence[Peer], asked: argparse.Namespace) -> Record:
+    """Say what is measured on."""
+    kept = Record(record.machine(peers, "processor" if asked.cpu else "wall"))
+    print(said(kept.machine))
+    print(f"peers: {said_peers(kept.machine)}")
+    if (kept.machine["load_average"] or 0) > 0.5 and not asked.cpu:
+        print("the machine is busy: read the ratios and their quartiles, or count with --cpu")
+    return kept
+
+
+def contests(
+    case: Case, sizes: Sequence[int], pace: Pace, peers: Sequence[Peer], kept: Record
+) -> Iterator[Measured]:
+    """A case at these sizes, as far as memory allows."""
+    before: dict[int, Measured] = {}
+    for size in sizes:
+        if case.bytes_each * size > available_bytes():
+            kept.leave_out(case, size, "too little memory")
+            print(f"{case.name} at {size_name(size)} left out: too little memory", flush=True)
+            continue
+        before[size] = measure(case, size, pace, peers, before)
+        yield before[size]
+
+
+def render(asked: argparse.Namespace) -> int:
+    """The page of figures that were kept."""
+    runs = [record.read(Path(file)) for file in asked.report or [LAST]]
+    for file in report.write_page(Path(asked.page), runs, discover()):
+        print(file)
+    return 0
+
+
+# -- ratios against another day's ----------------------------------------------------------------
+
+
+def compare_all(cases: Sequence[Case], asked: argparse.Namespace) -> int:
+    """Measure what the baseline has; 1 if a ratio is worse by more than noise."""
+    baseline = compare.read_baseline(Path(asked.compare))
+    pace, peers = pace_of(asked), peers_of(asked)
+    kept = begin(peers, asked)
+    print(f"the baseline: {said(baseline.machine)}", flush=True)
+    by_name = {each.name: each for each in cases}
+    why: dict[tuple[str, int, str], str] = {}
+
+    def ratios(name: str, size: int) -> dict[Key, Ratio]:
+        found: dict[Key, Ratio] = {}
+        there = [peer for peer in peers if peer.name in baseline.peers(name, size)]
+        for measured in contests(by_name[name], [size], pace, there, kept):
+            found |= compare.ratios_of(by_name[name], measured)
+            why.update({(name, size, peer): told for peer, told in measured.absent.items()})
+        return found
+
+    wanted = [
+        (each.name, size)
+        for each in cases
+        for size in baseline.sizes(each.name)
+        if not asked.sizes or size in asked.sizes
+    ]
+    judged = compare.judge(baseline.ratios, wanted, ratios)
+    why |= {(out["case"], out["size"], ""): out["why"] for out in kept.left_out}
+    gone = [*compare.missing(baseline, wanted, judged, why), *removed(baseline)]
+    new = [each.name for each in cases if not baseline.sizes(each.name)]
+    for verdict in judged:
+        if asked.verbose or verdict.word != "same":
+            print(verdict)
+    for line in (*(f"new        {name}: not in the baseline" for name in new), *gone):
+        print(line)
+    print(compare.summary(judged, len(new), len(gone)))
+    return 1 if any(each.word == "regressed" for each in judged) else 0
+
+
+def removed(baseline: Baseline) -> list[str]:
+    """Cases that only the baseline knows."""
+    known = {each.name for each in discover()}
+    names = dict.fromkeys(key.case for key in baseline.ratios if key.case not in known)
+    return [f"missing    {name}: there is no such case any more" for name in names]
+
+
+def save_baseline(cases: Sequence[Case], asked: argparse.Namespace) -> int:
+    """Measure several times, and keep the ratios. Those of contests that were not asked for stay as
+    they were."""
+    file = Path(asked.save_baseline)
+    pace, peers = pace_of(asked), peers_of(asked)
+    kept = begin(peers, asked)
+    passes: list[dict[Key, Ratio]] = []
+    for number in range(REPEATS):
+        passes.append({})
+        for each in cases:
+            for measured in contests(each, sizes_of(each, asked), pace, peers, kept):
+                passes[-1] |= compare.ratios_of(each, measured)
+            print(f"{number + 1} of {REPEATS}: {each.name}", flush=True)
+    old = compare.read_baseline(file).ratios if file.exists() else {}
+    renewed = {(each.name, size) for each in cases for size in sizes_of(each, asked)}
+    ratios = {key: ratio for key, ratio in old.items() if (key.case, key.size) not in renewed}
+    Baseline(kept.machine, ratios | compare.gathered(passes)).write(file)
+    print(file)
+    return 0
+
+
+# -- the command line ----------------------------------------------------------------------------
+
+
+def chosen(cases: Sequence[Case], asked: argparse.Namespace) -> list[Case]:
+    """The cases to run. Those that take minutes only in full, or by name."""
+    named = [each for each in cases if any(part in each.name for part in asked.filter or [""])]
+    return [
+        each
+        for each in named
+        if (not asked.area or each.area in asked.area)
+        and (not asked.fast or each.fast)
+        and (not each.cold or asked.full or asked.filter or asked.list)
+    ]
+
+
+def sizes_of(case: Case, asked: argparse.Namespace) -> list[int]:
     """The sizes of a case to run."""
     if asked.sizes:
         return [size for size in case.sizes if size in asked.sizes]
+    if asked.fast:
+        return [case.sizes[0]]
     return [size for size in case.sizes if asked.full or size <= SIZES[-1]]
+
+
+def pace_of(asked: argparse.Namespace) -> Pace:
+    """How contests are run."""
+    return Pace(asked.rounds, asked.seconds, asked.cpu, asked.patience)
+
+
+def peers_of(asked: argparse.Namespace) -> list[Peer]:
+    """The peers that may take part."""
+    return [] if asked.no_peers else discover_peers()
 
 
 def sizes(text: str) -> list[int]:
@@ -85,19 +220,50 @@ def sizes(text: str) -> list[int]:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
-        prog="python -m bench", description="Time Populace beside C-speed bounds, in one run."
+        prog="python -m bench",
+        description="Time Populace beside C-speed bounds and other libraries, in one run.",
     )
     option = made.add_argument
-    option("--filter", action="append", metavar="NAME", help="cases with NAME in their name")
-    option("--sizes", type=sizes, metavar="10k,1M", help="only these sizes")
-    option("--full", action="store_true", help="ten million rows as well")
-    option("--rounds", type=int, metavar="K", help="exactly so many rounds")
-    option("--cpu", action="store_true", help="count processor time: for a busy machine")
-    option("--json", metavar="FILE", help="write machine and figures there")
-    option("--markdown", action="store_true", help="print the table as markdown")
-    option("--page", metavar="FILE", help="put the table into this page, between its marks")
     option("--list", action="store_true", help="say what the cases are, run none")
+    option("--filter", action="append", metavar="NAME", help="cases with NAME in their name")
+    option("--area", action="append", metavar="AREA", help="cases of an area")
+    option("--sizes", type=sizes, metavar="10k,1M", help="only these sizes")
+    option("--full", action="store_true", help="all sizes, and what takes minutes")
+    option("--fast", action="store_true", help="some quick cases at their smallest size")
+    option("--rounds", type=int, metavar="K", help="exactly so many rounds")
+    option(
+        "--seconds", type=float, metavar="S", default=CONTEST_S,
+        help="rounds of a contest are made for so long, half as long with each peer (%(default)s)",
+    )  # fmt: skip
+    option(
+        "--patience", type=float, metavar="S",
+        help="leave out peers that would take longer, by what they took at the size before",
+    )  # fmt: skip
+    option("--no-peers", action="store_true", help="subjects and bounds alone")
+    option("--cpu", action="store_true", help="count processor time: for a busy machine")
+    option("--json", metavar="FILE", help="write machine and figures there, after each case")
+    option("--markdown", action="store_true", help="print the table as markdown")
+    option(
+        "--report", nargs="*", metavar="FILE",
+        help="run nothing: render what --json wrote, of several files the last that has a contest; "
+        f"without FILE those of `make bench`, {shown(LAST)}",
+    )  # fmt: skip
+    option("--page", metavar="FILE", default=report.PAGE, help="the page that --report renews")
+    option(
+        "--compare", nargs="?", const=BASELINE, metavar="FILE",
+        help=f"compare ratios with a baseline ({shown(BASELINE)}); 1 if one regressed",
+    )  # fmt: skip
+    option("--verbose", action="store_true", help="with --compare: also what is as before")
+    option(
+        "--save-baseline", nargs="?", const=BASELINE, metavar="FILE",
+        help="measure three times, and renew the baseline",
+    )  # fmt: skip
     return made
+
+
+def shown(file: Path) -> str:
+    """A file below the checkout."""
+    return str(file.relative_to(Path(__file__).resolve().parents[1]))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from populace.systems.scoring import RecallScore
 from .cases_minds import DAY_S, MEMORIES
 from .harness import Contest, Run, case
 
+AREA = "snapshot"
+
 NOW = days(20_000)
 SIZES = (10_000, 100_000, 1_000_000)
 MONTH = days(30)

@@ -12,6 +12,8 @@ from . import bare
 from .harness import Contest, Run, case
 from .parts import Note, Position, Velocity
 
+AREA = "ecs"
+
 CHUNK = 65_536
 
 
@@ -71,7 +73,7 @@ def changing(n: int, scattered: bool) -> Contest:
     )
 
 
-@case("world")
+@case("world", fast=True)
 def changed_scattered(n: int) -> Contest:
     """changed_since after a random thousandth of the rows was set, so that every chunk was opened;
     bound: compare both columns with a copy, collect the ids, renew the copy."""

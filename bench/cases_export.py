@@ -24,6 +24,8 @@ from populace.storage.tidyfiles import BATCH
 
 from .harness import Contest, Run, case, ratio, us
 
+AREA = "snapshot"
+
 SIZES = (100_000, 1_000_000, 10_000_000)
 OF_EACH = 1_000  # memories of an agent
 DISTINCT = 50_000  # texts; `populace run` makes 34,000 for a million memories

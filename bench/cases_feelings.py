@@ -20,13 +20,15 @@ from .cases_minds import moved
 from .harness import FULL, Contest, Run, case
 from .parts import tell
 
+AREA = "contacts"
+
 NOW = days(20_000)
 CONTACTS = 100_000
 EMOTION_BYTES = 84  # two states of 20 and five traits of 4 read; two of 12 written
 AXES = ("pleasure", "arousal", "dominance")
 
 
-@case("sweep", sizes=FULL, bytes_each=400)
+@case("sweep", area="sweeps", sizes=FULL, bytes_each=400)
 def sweep_emotions(n: int) -> Contest:
     """Emotion and mood of n agents, for a new moment each time; bound: a memcpy that moves the same
     84 bytes a row (42 read, 42 written)."""

@@ -17,6 +17,8 @@ from populace.systems.temperament import BIG_FIVE
 from . import bare_laws as bare
 from .harness import FULL, SIZES, Contest, Run, case
 
+AREA = "town"
+
 BIRTHS = 10_000
 PAIRS = 1_000
 GENERATIONS, ASKED = 10, 6  # in the register; that of the pairs, whose founders are 6 steps up

@@ -9,11 +9,12 @@ from numba import njit
 
 from populace import Clock, Read, Res, World, Write, f4, kernel, seconds, system
 
-from . import bare
+from . import bare, inputs
 from .harness import Contest, Run, case, ratio, us, us_beyond
+from .inputs import DT, FRAGMENTS
 from .parts import Data, Position, Velocity, fragmented, tag_sets
 
-DT = np.float32(0.25)  # a power of two: f4 and f8 arithmetic give the same bits
+AREA = "ecs"
 
 
 @njit(cache=True, nogil=True)
@@ -45,7 +46,7 @@ def move_rows_f8(position: Write[Position], velocity: Read[Velocity], clock: Res
 
 
 @case(
-    "query", "system", "kernel", "kernel_f8",
+    "query", "system", "kernel", "kernel_f8", fast=True,
     target=dict.fromkeys(("query", "system", "kernel"), ratio(1.10, from_size=100_000)),
     peers={
         "EnTT": {10_000: 0.0017, 100_000: 0.0186, 1_000_000: 0.559, 10_000_000: 11.2},
@@ -57,8 +58,7 @@ def iter_2c(n: int) -> Contest:
     """pos += vel * dt over one table: a query with an njit kernel, the same as a system, a row
     kernel; bound: the njit loop on the same columns."""
     world = World(seed=1)
-    random = np.random.default_rng(1)
-    start = random.random((4, n), np.float32)
+    start = inputs.motion(n)
     world.spawn(n, Position(x=start[0], y=start[1]), Velocity(x=start[2], y=start[3]))
     world.step(seconds(float(DT)))
     query = world.query(Position, Velocity)
@@ -83,7 +83,7 @@ def iter_2c(n: int) -> Contest:
             run.call()
             results.append(np.stack([position.x, position.y]))
         for result in results:
-            assert np.array_equal(result, start[:2] + start[2:] * DT)
+            assert np.array_equal(result, inputs.advanced(start))
 
     return Contest(subjects, bound, verify)
 
@@ -135,7 +135,7 @@ def doubling(n_tables: int, rows: int) -> Contest:
 )  # fmt: skip
 def iter_frag26x20(n: int) -> Contest:
     """value *= 2 over 26 archetypes of 20 rows; bound: one njit call on a table of pointers."""
-    return doubling(26, n)
+    return doubling(FRAGMENTS, n)
 
 
 @case(
@@ -148,7 +148,7 @@ def iter_frag26x20(n: int) -> Contest:
 )  # fmt: skip
 def iter_frag26(n: int) -> Contest:
     """value *= 2 over 26 archetypes of n / 26 rows; bound: one njit call on a table of pointers."""
-    return doubling(26, n)
+    return doubling(FRAGMENTS, n)
 
 
 @system

@@ -28,6 +28,8 @@ from .cases_minds import moved
 from .harness import FULL, SIZES, Contest, Run, case, us
 from .parts import tell
 
+AREA = "contacts"
+
 NOW = days(20_000)
 PIECES = 10  # that each agent knows
 TOPICS = 1_000
@@ -121,7 +123,7 @@ def pass_on_hundredth(n: int) -> Contest:
     return Contest({"pass_on": subject}, Run(by_hand), verify, rows=2 * PIECES * k)
 
 
-@case("sweep", sizes=FULL, bytes_each=400)
+@case("sweep", area="sweeps", sizes=FULL, bytes_each=400)
 def sweep_confidence(n: int) -> Contest:
     """What is left of n pieces of knowledge, for a new moment each time; bound: a memcpy that moves
     the same 20 bytes a row (10 read, 10 written)."""

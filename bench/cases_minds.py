@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from populace import World, days
+from populace import World
 from populace.components import Memory, Persona, Recalled, Stream, Strength, Trace
 from populace.systems import (
     Forgotten,
@@ -22,11 +22,13 @@ from populace.systems import (
     strengths_of,
 )
 
+from . import inputs
 from .harness import FULL, Contest, Run, case, ms_per_million, ratio, us
+from .inputs import DAY_S, NOW
+
+AREA = "sweeps"
 
 MEMORIES = 1_000  # of each agent
-DAY_S = 86_400.0
-NOW = days(20_000)
 SWEEP_BYTES = 20  # importance, stability, access read; strength written
 FORGET_BYTES = 24  # importance, stability, access and creation read
 SIZES = (*FULL, 100_000_000)
@@ -40,8 +42,7 @@ def minds(n: int, law: str = "exponential", threads: int = 1) -> World:
     world.clock.now = NOW
     n_agents = n // MEMORIES
     agents = world.spawn(n_agents, Persona(number=np.arange(n_agents)), Stream(formed=MEMORIES))
-    draw = np.random.default_rng(1)
-    created = NOW - draw.integers(0, days(29), n)
+    importance, stability, created = inputs.traces(n)
     world.spawn(
         n,
         Memory(
@@ -49,7 +50,7 @@ def minds(n: int, law: str = "exponential", threads: int = 1) -> World:
             sequence=np.tile(np.arange(MEMORIES), n_agents),
             created=created,
         ),
-        Trace(importance=draw.integers(2, 10, n) / 10, stability=60 * DAY_S, accessed=created),
+        Trace(importance=importance, stability=stability, accessed=created),
     )
     return world
 
@@ -81,12 +82,19 @@ def decay(n: int, law: str, threads: int) -> Contest:
     def verify() -> None:
         run()
         some = world.query(Memory).ids()[:: max(1, n // 1000)]
-        assert np.array_equal(world.get(some, Strength.value), strengths_of(world, some))
+        swept = world.get(some, Strength.value)
+        assert np.array_equal(swept, strengths_of(world, some))
+        if law == "exponential":
+            traces = inputs.Traces(*(column[:: max(1, n // 1000)] for column in inputs.traces(n)))
+            assert np.allclose(swept, inputs.strengths(traces, world.clock.now), rtol=1e-6)
 
     return Contest({law: Run(run)}, moved(SWEEP_BYTES * n, threads), verify)
 
 
-@case("exponential", target=ratio(1.25, from_size=10_000_000), sizes=SIZES, bytes_each=120)
+@case(
+    "exponential", target=ratio(1.25, from_size=10_000_000), sizes=SIZES, bytes_each=120,
+    fast=True,
+)  # fmt: skip
 def sweep_decay(n: int) -> Contest:
     """Strength of all memories by the exponential law; bound: a memcpy that moves the same 20 bytes
     a row (10 read, 10 written)."""

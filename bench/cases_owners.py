@@ -6,9 +6,11 @@ import numpy as np
 
 from populace import NOBODY, World
 
-from . import bare
+from . import bare, inputs
 from .harness import Contest, Run, case
 from .parts import Owned, Tie, TieState
+
+AREA = "ecs"
 
 MEMBERS = 100  # of each owner
 ROOM = 256  # places in a bare list of members
@@ -193,16 +195,11 @@ class Edges:
     def __init__(self, n: int, n_new: int) -> None:
         self.n, self.k, self.n_new = n, n // 10, n_new
         self.world = World(seed=1)
-        n_nodes = max(400, n // 10)
-        nodes = self.world.spawn(n_nodes)
-        random = np.random.default_rng(1)
-        numbers = np.unique(random.integers(0, n_nodes**2, 2 * (n + self.k)))
-        numbers = random.permutation(numbers)[: n + n_new]
-        sources, targets = nodes[numbers // n_nodes], nodes[numbers % n_nodes]
+        given = inputs.edges(n, n_new)
+        nodes = self.world.spawn(given.n_nodes)
+        sources, targets, met = nodes[given.source], nodes[given.target], given.met
         weights = np.arange(n, dtype=np.float32)
         self.world.spawn(n, Tie(source=sources[:n], target=targets[:n]), TieState(weight=weights))
-        known = random.choice(n, self.k - n_new, replace=False)
-        met = random.permutation(np.concatenate([known, np.arange(n, n + n_new)]))
         self.ends = sources[met], targets[met]
         self.weights = weights[: self.k] + 1
 

@@ -22,6 +22,8 @@ from populace.systems.recall_cache import ENTRIES, recall_cache
 
 from .harness import Contest, Run, both, case, p99_us, us, us_each
 
+AREA = "recall"
+
 MEMORIES = 1_000  # of each agent
 NOW = days(20_000)
 THREADS = 2

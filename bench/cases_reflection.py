@@ -21,6 +21,8 @@ from .cases_minds import DAY_S, MEMORIES
 from .harness import FULL, Contest, Run, case
 from .parts import tell
 
+AREA = "recall"
+
 NOW = days(20_000)
 NEW, REPEATED = 100, 70  # memories of each owner a day, and those that say what an old one says
 TEXTS, STRIDE = 20_000, 7

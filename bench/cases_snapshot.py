@@ -22,6 +22,8 @@ from populace.storage.base import Base
 
 from .harness import Contest, Run, case, ratio
 
+AREA = "snapshot"
+
 SIZES = (100_000, 1_000_000, 10_000_000)
 
 

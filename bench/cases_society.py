@@ -22,7 +22,10 @@ from .cases_minds import DAY_S, FORGET_BYTES, MEMORIES, moved
 from .cases_minds import SWEEP_BYTES as SWEEP_BYTES_MEMORY
 from .harness import FULL, Contest, Run, case, ratio, us
 
+AREA = "contacts"
+
 NOW = days(20_000)
+SIZES = (*FULL, 100_000_000)  # of sweeps
 TIES = 10  # of each agent
 SWEEP_BYTES = 16  # weight and last contact read, strength written
 CONTACTS = 100_000
@@ -78,14 +81,20 @@ def swept(n: int, threads: int) -> Contest:
     return Contest({"sweep": Run(run)}, moved(SWEEP_BYTES * n, threads), verify)
 
 
-@case("sweep", target=ratio(1.25, from_size=10_000_000), sizes=FULL, bytes_each=250)
+@case(
+    "sweep", area="sweeps", target=ratio(1.25, from_size=10_000_000), sizes=SIZES, bytes_each=250,
+    fast=True,
+)  # fmt: skip
 def sweep_ties(n: int) -> Contest:
     """Strength of all ties; bound: a memcpy that moves the same 16 bytes a row (8 read, 8
     written)."""
     return swept(n, 1)
 
 
-@case("sweep", target=ratio(1.25, from_size=10_000_000), sizes=FULL, bytes_each=250, elsewhere=True)
+@case(
+    "sweep", area="sweeps", target=ratio(1.25, from_size=10_000_000), sizes=SIZES, bytes_each=250,
+    elsewhere=True,
+)  # fmt: skip
 def sweep_ties_2_threads(n: int) -> Contest:
     """The same on two threads, and the memcpy too."""
     return swept(n, 2)

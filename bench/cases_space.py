@@ -33,6 +33,8 @@ from . import bare_laws as bare
 from .cases_minds import moved
 from .harness import FULL, SIZES, Contest, Run, case
 
+AREA = "town"
+
 RADIUS = float(np.sqrt(4 / np.pi))  # m: 4 neighbours each where there is 1 point a m²
 NEAREST = 4
 PEER = "vs cKDTree" if find_spec("scipy") else "vs grid"
@@ -128,7 +130,7 @@ def neighbours_nearest_4(n: int) -> Contest:
     return Contest({PEER: Run(run)}, Run(by_tree), verify_tree)
 
 
-@case("sweep", sizes=FULL, bytes_each=300)
+@case("sweep", area="sweeps", sizes=FULL, bytes_each=300)
 def sweep_positions(n: int) -> Contest:
     """Where n agents on straight legs are, for a new moment each time; bound: a memcpy that moves
     the same 48 bytes a row (24 read, 24 written)."""

@@ -31,6 +31,8 @@ from populace.storage.sql import Database
 
 from .harness import FULL, Contest, Run, case, us
 
+AREA = "sql"
+
 OWNED = 1_000  # memories of an owner, ties of an agent
 TEXTS = 10_000
 SHARED: dict[str, Any] = {"bytes_each": 400, "elsewhere": True}

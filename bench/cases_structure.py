@@ -9,30 +9,25 @@ import numpy as np
 
 from populace import World
 
-from . import bare
+from . import bare, inputs
 from .harness import Contest, Run, case, either, ms_per_million, ratio
 from .parts import Health, Position, Velocity
+
+AREA = "ecs"
 
 Floats = np.ndarray
 
 
-def random_columns(n: int) -> Floats:
-    """Four columns for Position and Velocity; the first numbers the rows, exactly in f4."""
-    columns = np.random.default_rng(1).random((4, n), np.float32)
-    columns[0] = np.arange(n)
-    return columns
-
-
 def values(columns: Floats) -> tuple[Position, Velocity]:
-    """The same as component values."""
+    """Four columns as component values."""
     return Position(x=columns[0], y=columns[1]), Velocity(x=columns[2], y=columns[3])
 
 
 def columns_of(world: World) -> Floats:
     """Position and Velocity of all entities, sorted by x."""
     query = world.query(Position, Velocity)
-    columns = np.stack([query.gather(f) for f in (Position.x, Position.y, Velocity.x, Velocity.y)])
-    return columns[:, np.argsort(columns[0])]
+    fields = (Position.x, Position.y, Velocity.x, Velocity.y)
+    return inputs.by_x(np.stack([query.gather(field) for field in fields]))
 
 
 SPAWN_PEERS = {
@@ -43,13 +38,13 @@ SPAWN_PEERS = {
 
 
 @case(
-    "reserved", "recycled", peers=SPAWN_PEERS,
+    "reserved", "recycled", peers=SPAWN_PEERS, fast=True,
     target=either(ratio(2, from_size=100_000), ms_per_million(5, from_size=100_000)),
 )  # fmt: skip
 def spawn_4c(n: int) -> Contest:
     """Spawn n rows of four f4 columns where there is room: reserved in a new world, or left by
     entities that were despawned; bound: np.copyto of the four columns into warm arrays."""
-    columns = random_columns(n)
+    columns = inputs.columns(n)
     given = values(columns)
     world, recycling = World(seed=1), World(seed=1)
     recycling.spawn(n, *given)
@@ -88,7 +83,7 @@ def spawn_4c(n: int) -> Contest:
 def spawn_4c_fresh(n: int) -> Contest:
     """Spawn n rows of four f4 columns in a world where nothing is reserved; bound: np.copyto of the
     four columns, an id and a slot into new arrays."""
-    columns = random_columns(n)
+    columns = inputs.columns(n)
     given = values(columns)
     ids = np.arange(n, dtype=np.uint64)
     slots = np.zeros((n, 2), np.uint64)
@@ -126,7 +121,7 @@ def add_remove_all(n: int) -> Contest:
     """Give every row of a table a component, then take it away: by query, and by all its ids;
     bound: fill the new column."""
     world = World(seed=1)
-    ids = world.spawn(n, *values(random_columns(n)))
+    ids = world.spawn(n, *values(inputs.columns(n)))
     before = columns_of(world)
     query = world.query(Position, Velocity)
     column = np.zeros(n, np.float32)
@@ -164,7 +159,7 @@ def add_remove_tenth(n: int) -> Contest:
     by a mask over a query; bound: gather the rows into the other table's arrays, close the holes by
     descending swap-remove, and back."""
     k = n // 10
-    columns = random_columns(n)
+    columns = inputs.columns(n)
     world, masked = World(seed=1), World(seed=1)
     ids = world.spawn(n, *values(columns))
     masked.spawn(n, *values(columns))
@@ -175,20 +170,20 @@ def add_remove_tenth(n: int) -> Contest:
     health = np.zeros(n, np.float32)
     slots = bare.slots_for(ids, n)
     rows = np.zeros(k, np.uint32)
-    randoms = [np.random.default_rng(2) for _ in range(3)]
+    tenths = [inputs.tenths(n) for _ in range(3)]
     picks, bare_picks, mask = ids[:k], ids[:k], np.zeros(n, np.bool_)
 
     def choose() -> None:
         nonlocal picks
-        picks = ids[randoms[0].choice(n, k, replace=False)]
+        picks = ids[next(tenths[0])]
 
     def choose_bare() -> None:
         nonlocal bare_picks
-        bare_picks = ids[randoms[1].choice(n, k, replace=False)]
+        bare_picks = ids[next(tenths[1])]
 
     def choose_mask() -> None:
         mask.fill(False)
-        mask[randoms[2].choice(n, k, replace=False)] = True
+        mask[next(tenths[2])] = True
 
     def by_ids() -> None:
         world.add(picks, Health(value=2.0))
@@ -244,7 +239,7 @@ def despawn_spawn_tenth(n: int) -> Contest:
     """Despawn a random tenth of the rows, ids in random order, then spawn as many; bound: resolve,
     sort, descending swap-remove, free list, and append."""
     k = n // 10
-    columns = random_columns(n)
+    columns = inputs.columns(n)
     world = World(seed=1)
     ids = world.spawn(n, *values(columns))
     everyone = world.query(Position, Velocity)
@@ -252,18 +247,18 @@ def despawn_spawn_tenth(n: int) -> Contest:
     slots = bare.slots_for(ids, n)
     free = np.zeros(k, np.uint32)
     rows = np.zeros(k, np.uint32)
-    born = columns[:, :k] + np.float32(0.5)
+    born = inputs.born(n)
     given = values(born)
-    randoms = [np.random.default_rng(2) for _ in range(2)]
+    tenths = [inputs.tenths(n) for _ in range(2)]
     picks, bare_picks = ids[:k], ids[:k]
 
     def choose() -> None:
         nonlocal picks
-        picks = everyone.ids()[randoms[0].choice(n, k, replace=False)]
+        picks = everyone.ids()[next(tenths[0])]
 
     def choose_bare() -> None:
         nonlocal bare_picks
-        bare_picks = table.ids[randoms[1].choice(n, k, replace=False)]
+        bare_picks = table.ids[next(tenths[1])]
 
     def churn() -> None:
         world.despawn(picks)
@@ -282,28 +277,27 @@ def despawn_spawn_tenth(n: int) -> Contest:
         choose(), choose_bare()
         churn(), by_hand()
         world.check()
-        order = np.argsort(table.columns[0])
-        assert np.array_equal(columns_of(world), table.columns[:, order])
+        assert np.array_equal(columns_of(world), inputs.by_x(table.columns))
         bare.resolve(slots, table.ids[-k:], rows)
         assert np.array_equal(rows, np.arange(n - k, n))
 
     return Contest({"ids": Run(churn, choose)}, Run(by_hand, choose_bare), verify, rows=2 * k)
 
 
-def world_and_picks(n: int, k: int) -> tuple[World, np.ndarray, np.ndarray]:
-    """A world of n rows, all their ids, and k of them at random."""
+def world_and_picks(n: int, places: np.ndarray) -> tuple[World, np.ndarray, np.ndarray]:
+    """A world of n rows, all their ids, and those at some places."""
     world = World(seed=1)
-    ids = world.spawn(n, *values(random_columns(n)))
-    return world, ids, np.random.default_rng(2).choice(ids, k, replace=False)
+    ids = world.spawn(n, *values(inputs.columns(n)))
+    return world, ids, ids[places]
 
 
-@case("ids")
+@case("ids", fast=True)
 def set_tenth(n: int) -> Contest:
     """Set one field of a random tenth of the rows, ids in random order; bound: resolve, scatter."""
     k = n // 10
-    world, ids, picks = world_and_picks(n, k)
-    given = np.arange(k, dtype=np.float32)
-    slots, column, rows = bare.slots_for(ids, n), random_columns(n)[0], np.zeros(k, np.uint32)
+    world, ids, picks = world_and_picks(n, inputs.tenth(n))
+    given = inputs.given(n)
+    slots, column, rows = bare.slots_for(ids, n), inputs.columns(n)[0], np.zeros(k, np.uint32)
 
     def by_hand() -> None:
         bare.resolve(slots, picks, rows)
@@ -323,8 +317,8 @@ def set_tenth(n: int) -> Contest:
 def get_tenth(n: int) -> Contest:
     """Get one field of a random tenth of the rows, ids in random order; bound: resolve, gather."""
     k = n // 10
-    world, ids, picks = world_and_picks(n, k)
-    slots, column, rows = bare.slots_for(ids, n), random_columns(n)[0], np.zeros(k, np.uint32)
+    world, ids, picks = world_and_picks(n, inputs.tenth(n))
+    slots, column, rows = bare.slots_for(ids, n), inputs.columns(n)[0], np.zeros(k, np.uint32)
     out = np.zeros(k, np.float32)
 
     def by_hand() -> None:
@@ -344,8 +338,8 @@ def get_tenth(n: int) -> Contest:
 def call_one_entity(n: int) -> Contest:
     """What a call costs that handles a single entity, in a world of 1,000: these are tools for
     tests and the REPL; bound: resolve, close and reopen one row of bare arrays."""
-    world, ids, one = world_and_picks(1_000, n)
-    table, slots = bare.Rows.of([*random_columns(1_000)], ids, 1_000), bare.slots_for(ids, 1_000)
+    world, ids, one = world_and_picks(1_000, inputs.tenth(1_000)[:n])
+    table, slots = bare.Rows.of([*inputs.columns(1_000)], ids, 1_000), bare.slots_for(ids, 1_000)
     rows, free = np.zeros(n, np.uint32), np.zeros(n, np.uint32)
 
     def come_and_go() -> None:

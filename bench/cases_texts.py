@@ -11,6 +11,8 @@ from populace.ecs import TextPool
 
 from .harness import Contest, Run, case
 
+AREA = "ecs"
+
 
 @component
 class Sentence:

@@ -18,6 +18,8 @@ from populace.runs import make_world
 
 from .harness import Contest, Run, case, seconds
 
+AREA = "town"
+
 AGENTS = 10_000
 WARM_HOURS = 34  # until ten in the morning of the second day: awake, at work, with a past
 

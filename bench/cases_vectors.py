@@ -18,6 +18,8 @@ from populace.storage.vectors import VectorIndex, vector_index
 
 from .harness import Contest, Run, both, case, p99_us, ratio, us
 
+AREA = "recall"
+
 DIMENSIONS = 256
 CENTRES = 20_000
 ASKED = 256

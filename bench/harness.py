@@ -1,4 +1,6 @@
-"""How a benchmark is written, run and judged.
+"""How a benchmark is written: cases, what they consist of, and what they should reach.
+
+    AREA = "ecs"
 
     @case("system", "kernel", target=ratio(1.10, from_size=100_000))
     def iter_2c(n: int) -> Contest:
@@ -7,42 +9,40 @@
         return Contest({"system": Run(...), "kernel": Run(...)}, bound=Run(...), verify=...)
 
 A contest is one case at one size: subjects (Populace) and a bound (a hand-written numba loop or a
-memcpy over the same bytes). Contestants take turns, A B A B, so that a neighbour on the machine
-slows them alike; figures are medians over the rounds, a ratio is the median of the rounds' own
-ratios, with quartiles. Rounds are many and short rather than few and long: a neighbour then spoils
-whole rounds, which the median leaves out. What restores state before a round (`Run.before`) is not
-timed; a run that needs none is repeated for 0.3 ms a round. Garbage collection is off meanwhile.
-`verify` checks once, before any timing, that subject and bound compute the same.
+memcpy over the same bytes). `verify` checks once, before any timing, that subject and bound compute
+the same. What peers do for the case of a name is said in `peers`; the first subject is the one that
+they are shown beside. A new suite is a new module `cases_*.py`, which nothing else has to know.
 
-Nothing here asserts a time: a target is judged "ok" or "over" and the table says so.
+`measure` runs contests, `record` keeps the figures, `table` prints them, `report` makes a page of
+them, `compare` holds them against those of another day. Nothing asserts a time: a target is judged
+"ok" or "over" and the table says so.
 """
 
 from __future__ import annotations
 
-import gc
 import importlib
-import json
-import os
 import pkgutil
-import platform
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import repeat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import perf_counter, perf_counter_ns, thread_time_ns
 from typing import Any
-
-import numba
-import numpy as np
-
-import populace
 
 SIZES = (10_000, 100_000, 1_000_000)
 FULL = (*SIZES, 10_000_000)
-FEWEST_ROUNDS, MOST_ROUNDS = 7, 301
-CONTEST_S = 1.0  # rounds are made for as long, between those two numbers
-LOOP_NS = 300_000  # a run without `before` is repeated until it takes as long
+FEWEST_ROUNDS = 7
+
+AREAS = {
+    "ecs": "entities, components, queries, indices",
+    "sweeps": "what fades: memories, ties, feelings, knowledge",
+    "contacts": "what people do to each other",
+    "recall": "memories asked for, by one and by all; reflection; the vector index",
+    "snapshot": "snapshots, the archive, tables for others",
+    "sql": "questions to a living world and to a snapshot",
+    "town": "the day of a society, and whole runs",
+    "start": "what a new process pays",
+    "published": "workloads that others have published",
+}
+"""The areas in the order of the report. One that is not here comes after them."""
 
 # -- what a case consists of ---------------------------------------------------------------------
 
@@ -57,25 +57,39 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """A case at one size, ready to run. rows: how many units a call handles (default: the size)."""
+    """A case at one size, ready to run. bound: None where there is nothing but peers to compare
+    with. rows: how many units a call handles (default: the size)."""
 
     subjects: Mapping[str, Run]
-    bound: Run
+    bound: Run | None = None
     verify: Callable[[], object] | None = None
     rows: int | None = None
 
 
+Quartiles = tuple[float, float, float]
+"""Lower quartile, median, upper quartile."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFigures:
+    """What was measured of a peer. ratio: by subject, how many times its time the peer took."""
+
+    rounds: int
+    ns: Quartiles
+    ratio: Mapping[str, Quartiles]
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was measured of one subject: quartiles (low, median, high), what one round in a hundred
-    took at least, and the rounds behind."""
+    """What was measured of one subject: quartiles, what one round in a hundred took at least, and
+    the rounds behind. bound_ns, ratio: None where there is no bound."""
 
     size: int
     rows: int
     rounds: int
-    subject_ns: tuple[float, float, float]
-    bound_ns: tuple[float, float, float]
-    ratio: tuple[float, float, float]
+    subject_ns: Quartiles
+    bound_ns: Quartiles | None
+    ratio: Quartiles | None
     p99_ns: float
 
 
@@ -90,7 +104,9 @@ class Target:
 
 def ratio(limit: float, from_size: int = 0) -> Target:
     """At most `limit` times the bound."""
-    return Target(f"<= {limit:.2f}x", lambda f: f.ratio[1] <= limit, from_size)
+    return Target(
+        f"<= {limit:.2f}x", lambda f: f.ratio is not None and f.ratio[1] <= limit, from_size
+    )
 
 
 def ms_per_million(limit: float, from_size: int = 0) -> Target:
@@ -117,7 +133,8 @@ def us_beyond(limit: float) -> Target:
     """At most so many µs a call and unit of size beyond the bound."""
 
     def met(f: Figures) -> bool:
-        return f.subject_ns[1] - f.bound_ns[1] <= limit * 1e3 * f.rows
+        beyond = f.subject_ns[1] - (f.bound_ns[1] if f.bound_ns else 0.0)
+        return beyond <= limit * 1e3 * f.rows
 
     return Target(f"<= +{limit:g} µs each", met)
 
@@ -145,11 +162,14 @@ def either(first: Target, second: Target) -> Target:
 class Case:
     """One benchmark. Made by `case`.
 
-    setup: size -> Contest with these subjects. sizes: in `unit`s, small first. peers: name -> size
-    -> ms, measured in a run of their own, "bare" being a bound of it (docs/benchmarks.md).
-    bytes_each: memory that one unit of size takes in a contest, generously. rounds: made at least.
-    elsewhere: the work is done outside this thread, so that only the wall clock sees it. cold: it
-    takes minutes, and is not called before it is timed.
+    setup: size -> Contest with these subjects. sizes: in `unit`s, small first. area: what it is
+    about; by default its module's AREA, or the module's own name. peers: name -> size -> ms,
+    measured in a run of their own, "bare" being a bound of it (docs/benchmarks.md). loses: why a
+    peer is faster, where one is: one reason, or by peer. fast: takes part in the quick check of
+    ratios that the tests make; must be set up in a moment. bytes_each: memory that one unit of size
+    takes in a contest, generously. rounds: made at least. elsewhere: the work is done outside this
+    thread, so that only the wall clock sees it. cold: it takes minutes, and is not called before it
+    is timed.
     """
 
     name: str
@@ -159,7 +179,10 @@ class Case:
     target: Mapping[str, Target]
     sizes: tuple[int, ...] = FULL
     unit: str = "row"
+    area: str = ""
     peers: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    loses: str | Mapping[str, str] = ""
+    fast: bool = False
     bytes_each: int = 600
     rounds: int = FEWEST_ROUNDS
     elsewhere: bool = False
@@ -173,6 +196,10 @@ class Case:
         if contest.verify is not None:
             contest.verify()
         return contest
+
+    def why_loses(self, peer: str) -> str:
+        """Why this peer is faster, "" if nobody has said so."""
+        return self.loses if isinstance(self.loses, str) else self.loses.get(peer, "")
 
 
 def case(
@@ -199,205 +226,24 @@ def discover() -> list[Case]:
     found = []
     for module in sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])):
         if module.startswith("cases_"):
-            names = vars(importlib.import_module(f"{package}.{module}"))
-            found += [value for value in names.values() if isinstance(value, Case)]
+            found += cases_of(vars(importlib.import_module(f"{package}.{module}")))
     return found
 
 
-# -- running -------------------------------------------------------------------------------------
-
-Clock = Callable[[], int]
-
-
-def timed(call: Callable[[], object], times: int, clock: Clock = perf_counter_ns) -> float:
-    """ns a call, over `times` calls."""
-    if times == 1:
-        begin = clock()
-        call()
-        return float(clock() - begin)
-    turns = repeat(None, times)
-    begin = clock()
-    for _ in turns:
-        call()
-    return (clock() - begin) / times
+def cases_of(module: Mapping[str, Any]) -> list[Case]:
+    """The cases among the names of a module, each with its area."""
+    area = module.get("AREA", module["__name__"].rpartition(".")[2].removeprefix("cases_"))
+    return [
+        replace(value, area=value.area or area)
+        for value in module.values()
+        if isinstance(value, Case)
+    ]
 
 
-def warmed(run: Run) -> int:
-    """Call it twice, so that what is compiled and cached is; returns how often to repeat it."""
-    last = 0.0
-    for _ in range(2):
-        if run.before is not None:
-            run.before()
-        last = timed(run.call, 1)
-    if run.before is not None:
-        return 1
-    if last < LOOP_NS / 4:
-        last = timed(run.call, 4)
-    return max(1, min(20_000, round(LOOP_NS / max(last, 1.0))))
-
-
-def measure(
-    case: Case, size: int, rounds: int | None = None, cpu: bool = False
-) -> dict[str, Figures]:
-    """Run a contest; the figures of each subject.
-
-    rounds: exactly so many, however long they take. cpu: count the thread's processor time, which
-    a busy neighbour does not take away, instead of the wall clock's.
-    """
-    contest = case.contest(size)
-    runs = {**contest.subjects, "": contest.bound}
-    clock = thread_time_ns if cpu and not case.elsewhere else perf_counter_ns
-    gc.collect()
-    gc.disable()
-    try:
-        times = {name: 1 if case.cold else warmed(run) for name, run in runs.items()}
-        taken: dict[str, list[float]] = {name: [] for name in runs}
-        begin = perf_counter()
-        for made in range(rounds or MOST_ROUNDS):
-            if not rounds and made >= case.rounds and perf_counter() - begin > CONTEST_S:
-                break
-            for name, run in runs.items():
-                if run.before is not None:
-                    run.before()
-                taken[name].append(timed(run.call, times[name], clock))
-    finally:
-        gc.enable()
-    bound = np.array(taken[""])
-    return {
-        name: Figures(
-            size=size,
-            rows=contest.rows or size,
-            rounds=bound.size,
-            subject_ns=quartiles(np.array(taken[name])),
-            bound_ns=quartiles(bound),
-            ratio=quartiles(np.array(taken[name]) / bound),
-            p99_ns=float(np.percentile(taken[name], 99)),
-        )
-        for name in contest.subjects
-    }
-
-
-def quartiles(values: np.ndarray) -> tuple[float, float, float]:
-    """Lower quartile, median, upper quartile."""
-    low, middle, high = np.percentile(values, [25, 50, 75])
-    return float(low), float(middle), float(high)
-
-
-def available_bytes() -> int:
-    """Memory that can be had without swapping."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(s.split()[1]) << 10 for s in lines if s.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return 4 << 30
-
-
-# -- reporting -----------------------------------------------------------------------------------
-
-
-def machine() -> dict[str, Any]:
-    """What the figures depend on."""
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(s.split(":")[1].strip() for s in lines if s.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "load_average": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-        "populace": populace.__version__,
-        "date": time.strftime("%Y-%m-%d %H:%M"),
-    }
-
-
-def record(case: Case, subject: str, f: Figures) -> dict[str, Any]:
-    """One line of the table as data: what the JSON holds. Times in ms."""
-    target = case.target.get(subject)
-    judged = target is not None and f.size >= target.from_size
-
-    def spread(ns: tuple[float, float, float]) -> dict[str, float]:
-        return dict(zip(("q1", "median", "q3"), (t / 1e6 for t in ns), strict=True))
-
-    return {
-        "case": case.name,
-        "subject": subject,
-        "size": f.size,
-        "unit": case.unit,
-        "rows": f.rows,
-        "rounds": f.rounds,
-        "subject_ms": {**spread(f.subject_ns), "p99": f.p99_ns / 1e6},
-        "bound_ms": spread(f.bound_ns),
-        "ratio": dict(zip(("q1", "median", "q3"), f.ratio, strict=True)),
-        "ns_per_row": f.subject_ns[1] / f.rows,
-        "target": target.text if judged and target else "",
-        "verdict": ("ok" if target.met(f) else "over") if judged and target else "",
-        "peers_ms": {peer: ms[f.size] for peer, ms in case.peers.items() if f.size in ms},
-    }
-
-
-HEADINGS = (
-    "case", "subject", "size", "ms", "bound ms", "ratio", "quartiles", "ns each", "target", "",
-    "peers elsewhere, ms",
-)  # fmt: skip
-BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
-WIDTHS = (23, 13, 4, 9, 9, 7, 15, 8, 23, 4, 0)
-
-
-def cells(line: Mapping[str, Any]) -> tuple[str, ...]:
-    """A record as the table's columns."""
-    of = line["ratio"]
-    return (
-        line["case"],
-        line["subject"],
-        size_name(line["size"]),
-        figure(line["subject_ms"]["median"]),
-        figure(line["bound_ms"]["median"]),
-        f"{of['median']:.2f}",
-        f"{of['q1']:.2f} - {of['q3']:.2f}",
-        figure(line["ns_per_row"]) if line["unit"] != "process" else "",
-        line["target"],
-        line["verdict"],
-        ", ".join(f"{peer} {figure(ms)}" for peer, ms in line["peers_ms"].items()),
-    )
-
-
-def plain(columns: tuple[str, ...]) -> str:
-    """One line of the plain table."""
-    left = {0, 1, 8, 9, 10}
-    padded = (
-        text.ljust(width) if k in left else text.rjust(width)
-        for k, (text, width) in enumerate(zip(columns, WIDTHS, strict=True))
-    )
-    return "  ".join(padded).rstrip()
-
-
-def markdown(lines: list[dict[str, Any]]) -> Iterator[str]:
-    """The table as markdown, line by line."""
-    yield f"| {' | '.join(HEADINGS)} |"
-    yield "|---|---|" + "--:|" * 6 + "---|---|---|"
-    for line in lines:
-        yield f"| {' | '.join(cells(line))} |"
-
-
-def write_page(file: str, lines: list[dict[str, Any]], about: Mapping[str, Any]) -> None:
-    """Put the table and what it was measured on between the marks of a markdown page."""
-    page = Path(file)
-    text = page.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    made = "\n".join([f"Measured on: {said(about)}.", "", *markdown(lines)])
-    page.write_text(f"{before}{BEGIN}\n\n{made}\n\n{END}{after}", encoding="utf-8")
-
-
-def said(about: Mapping[str, Any]) -> str:
-    """The machine in one line."""
-    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in about.items())
+def area_order(area: str) -> tuple[int, str]:
+    """Sorts areas: those of AREAS as there, then the others by name."""
+    known = [*AREAS]
+    return (known.index(area) if area in AREAS else len(known), area)
 
 
 def size_name(size: int) -> str:
@@ -406,24 +252,3 @@ def size_name(size: int) -> str:
         if size >= scale and size % scale == 0:
             return f"{size // scale}{letter}"
     return str(size)
-
-
-def figure(value: float) -> str:
-    """Three significant digits, never in exponents."""
-    if value == 0 or not np.isfinite(value):
-        return f"{value:g}"
-    digits = max(0, 2 - int(np.floor(np.log10(abs(value)))))
-    return f"{value:.{digits}f}"
-
-
-def write_json(
-    file: str, lines: list[dict[str, Any]], cases: list[Case], about: Mapping[str, Any]
-) -> None:
-    """Machine, what the cases are, and results, in one file."""
-    names = {line["case"] for line in lines}
-    content = {
-        "machine": about,
-        "cases": {case.name: case.about for case in cases if case.name in names},
-        "results": lines,
-    }
-    Path(file).write_text(json.dumps(content, indent=1) + "\n")

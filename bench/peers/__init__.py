@@ -4,9 +4,10 @@ One module for each peer, which says what it is and offers runs for the cases it
 
     PEER = Peer("esper", "esper", workloads={"iter_2c": iterate, "spawn_4c": spawn})
 
-The harness lets the peers of a case take turns with Populace and the bound, in one process. Nothing
-but the peer's own module imports the peer, and only inside functions: a peer that is not there is
-told as "not installed". What a workload computes is checked by `Entry.check` before it is timed.
+Each peer of a case takes turns with Populace and the bound, in one process, one peer after the
+other. Nothing but the peer's own module imports the peer, and only inside functions: one that is
+not there is told as "not installed". What a workload computes is checked by `Entry.check` before it
+is timed.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class Peer:
 
 
 def discover() -> list[Peer]:
-    """The peers of every module of this package, in their order."""
+    """The peers of every module `*_peer` of this package, in their order."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    return [importlib.import_module(f"{__name__}.{name}").PEER for name in names]
+    peers = [name for name in names if name.endswith("_peer")]
+    return [importlib.import_module(f"{__name__}.{name}").PEER for name in peers]

@@ -21,7 +21,7 @@ TOWN = {
 }
 """A small town in which everything happens within days."""
 OFTEN = hours(6)
-MACHINE = ("wall_s", "rss_bytes", "pause_s", "ns__")
+MACHINE = ("wall_s", "cpu_s", "rss_bytes", "pause_s", "ns__")
 """How the columns of the metrics begin that depend on the machine."""
 
 

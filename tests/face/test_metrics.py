@@ -108,9 +108,9 @@ def test_a_meter_reads_what_came_after_it():
     meter = Meter(world)
     assert (meter.read(0.1)["formed"], meter.forgotten) == (0, {})
     world.step(hours(1))
-    row = meter.read(0.25, pause_s=0.5)
+    row = meter.read(0.25, 0.125, pause_s=0.5)
     assert row["formed"] > 0
-    assert (row["tick"], row["wall_s"], row["pause_s"]) == (31, 0.25, 0.5)
+    assert [row[name] for name in ("tick", "wall_s", "cpu_s", "pause_s")] == [31, 0.25, 0.125, 0.5]
     assert meter.read(0.1)["formed"] == 0
 
 

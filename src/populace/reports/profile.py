@@ -98,7 +98,7 @@ def _bar(share: float) -> str:
 
 def _functions(profiled: Profiled) -> str:
     about = (
-        '<p class="about">Looked at every millisecond: a block is as wide as the time in a function, '
+        '<p class="about">Looked at every 2 ms: a block is as wide as the time in a function, '
         "and what it called stands below. What is free below it is its own time, in compiled code "
         "and numpy too.</p>"
     )

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
 from populace.components import Memory, Persona, Tie
@@ -119,9 +119,9 @@ def live(
         closing.callback(table.flush)
         try:
             while world.clock.now < way.end_us and not outcome.reason:
-                since = perf_counter()
+                since, worked = perf_counter(), process_time()
                 world.step(min(way.step_us, way.end_us - world.clock.now))
-                wall_s = perf_counter() - since
+                wall_s, cpu_s = perf_counter() - since, process_time() - worked
                 if not outcome.ticks and began is not None:
                     outcome.start_up_s = perf_counter() - began
                 outcome.ticks += 1
@@ -131,7 +131,7 @@ def live(
                     snapped = bool(saved) or (busy and not was_busy)
                     seen, was_busy = seen + len(saved), busy
                     pause_s = sum(one.pause_s for one in saved)
-                row = meter.read(wall_s, pause_s)
+                row = meter.read(wall_s, cpu_s, pause_s)
                 table.add(world.clock.now, row)
                 outcome.peak_bytes = max(outcome.peak_bytes, int(row["rss_bytes"]))
                 if world.clock.now >= next_day or world.clock.now >= way.end_us:

@@ -1,7 +1,7 @@
 """The metrics of a run: one row a step, kept in memory and in metrics.parquet.
 
-    tick, wall_s, rss_bytes, pause_s        the step, its wall time, resident memory, the world's
-                                            pause for a checkpoint in it
+    tick, wall_s, cpu_s                     the step, its wall time, the process's time on processors
+    rss_bytes, pause_s                      resident memory, the world's pause for a checkpoint
     agents, memories, ties, knowledge, reflections      how many there are
     formed, forgotten__<reason>, archived   memories, in the step
     memory_strength, tie_strength           means
@@ -79,12 +79,13 @@ class Meter:
         """Memories that those who live have formed."""
         return int(self.world.query(Stream).gather(Stream.formed).sum(dtype=np.int64))
 
-    def read(self, wall_s: float, pause_s: float = 0.0) -> dict[str, float]:
-        """The row of the step that is over."""
+    def read(self, wall_s: float, cpu_s: float = 0.0, pause_s: float = 0.0) -> dict[str, float]:
+        """The row of the step that is over, and took so long."""
         world = self.world
         row: dict[str, float] = {
             "tick": world.clock.tick,
             "wall_s": wall_s,
+            "cpu_s": cpu_s,
             "rss_bytes": resident_bytes(),
             "pause_s": pause_s,
         }

@@ -44,9 +44,10 @@ Draw = Callable[["Profiled"], str]
 
 @dataclass(slots=True)
 class SystemProfile:
-    """What a system took. share: of all steps. rows: visited, over all calls. p50_ms, p99_ms: of a step in which it ran; the p99
-    of few steps is their longest. bytes_a_step: None where it declares no columns; gb_s and
-    of_memcpy: at which rate it moved them, and what share of a copy's rate that is."""
+    """What a system took. share: of all steps. p50_ms, p99_ms: of a step in which it ran; the p99
+    of few steps is their longest. rows: visited, over all calls. bytes_a_step: None where it
+    declares no columns; gb_s and of_memcpy: at which rate it moved them, and what share of a copy's
+    rate that is."""
 
     name: str
     share: float
@@ -62,8 +63,8 @@ class SystemProfile:
 
 @dataclass(slots=True)
 class Profiled:
-    """A profile. step_s: wall time of all steps. memcpy_gb_s: bytes read and written a second by a
-    copy, just after the run. functions: for each system that was ever seen by the sampler a tree."""
+    """A profile. step_s: wall time of all steps. memcpy_gb_s: bytes that a copy reads and writes in
+    a second, just after the run. functions: a tree for each system that was seen by the sampler."""
 
     scenario: str
     steps: int
