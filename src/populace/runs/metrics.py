@@ -1,6 +1,6 @@
 """The metrics of a run: one row a step, kept in memory and in metrics.parquet.
 
-    tick, wall_s, cpu_s                     the step, its wall time, the process's time on processors
+    tick, wall_s, cpu_s                     the step, its wall time, its time on processors
     rss_bytes, pause_s                      resident memory, the world's pause for a checkpoint
     agents, memories, ties, knowledge, reflections      how many there are
     formed, forgotten__<reason>, archived   memories, in the step
