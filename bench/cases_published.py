@@ -1,0 +1,530 @@
+"""ecs_bench_suite: the workloads that ECS libraries in Rust are compared by.
+
+At their published size and at larger ones. What they start from: `published.suite`.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numba import njit
+
+from populace import Vector, World, Write, component, f4, jit, kernel, seconds, system
+from populace.ecs import Read
+from populace.storage import load, save
+
+from . import bare, inputs
+from .harness import SIZES, Contest, Run, case, ratio
+from .inputs import Floats
+from .published import suite
+from .published.suite import FRAGMENTS, INVERSIONS, SETS, Bodies, Spins
+
+AREA = "published"
+
+
+@component
+class Transform:
+    """A 4 x 4 matrix, row by row."""
+
+    matrix: Vector[16]
+
+
+@component
+class Position:
+    """Where something is."""
+
+    at: Vector[3]
+
+
+@component
+class Rotation:
+    """How it is turned."""
+
+    by: Vector[3]
+
+
+@component
+class Velocity:
+    """How it moves in one call."""
+
+    by: Vector[3]
+
+
+@component
+class Data:
+    """One number."""
+
+    value: f4 = 0.0
+
+
+def number(name: str) -> type:
+    """A component of one number, by that name."""
+    fields = {"__annotations__": {"value": f4}, "__doc__": "One number.", "value": 0.0}
+    return component(type(name, (), fields))
+
+
+LETTERS = tuple(number(f"Number{letter}") for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+A, B, C, D, E = LETTERS[:5]
+
+
+def components(of: Bodies) -> tuple[object, ...]:
+    """As values to spawn from."""
+    return (
+        Transform(matrix=of.matrix),
+        Position(at=of.position),
+        Rotation(by=of.rotation),
+        Velocity(by=of.velocity),
+    )
+
+
+def bodies_of(world: World) -> Bodies:
+    """All there are."""
+    query = world.query(Transform, Position, Rotation, Velocity)
+    fields = (Transform.matrix, Position.at, Rotation.by, Velocity.by)
+    return Bodies(*(query.gather(field) for field in fields))
+
+
+# -- simple_insert, simple_iter ------------------------------------------------------------------
+
+
+@case("fresh", "reserved", sizes=SIZES, unit="entity", bytes_each=1_000)
+def simple_insert(n: int) -> Contest:
+    """A new world, and n entities with a matrix and three vectors: the world made in the timed
+    call, as published; or made before, with room reserved. Bound: the four columns, an id and a
+    slot copied into new arrays."""
+    given = suite.bodies(n)
+    values = components(given)
+    sources = [*given, np.arange(n, dtype=np.uint64), np.zeros((n, 2), np.uint64)]
+    held: list[object] = []
+    kinds = (Transform, Position, Rotation, Velocity)
+
+    def clear() -> None:
+        held.clear()
+        gc.collect(0)
+
+    def reserve() -> None:
+        clear()
+        world = World(seed=1)
+        world.reserve(n, *kinds)
+        held.append(world)
+
+    def insert() -> None:
+        world = World(seed=1)
+        world.spawn(n, *values)
+        held.append(world)
+
+    def fill() -> None:
+        held[0].spawn(n, *values)  # type: ignore[attr-defined]
+
+    def copy() -> None:
+        for source in sources:
+            into = np.empty_like(source)
+            np.copyto(into, source)
+            held.append(into)
+
+    def verify() -> None:
+        for before, call in ((clear, insert), (reserve, fill)):
+            before()
+            call()
+            suite.check_bodies(bodies_of(held[0]), given)  # type: ignore[arg-type]
+        clear()
+
+    subjects = {"fresh": Run(insert, clear), "reserved": Run(fill, reserve)}
+    return Contest(subjects, Run(copy, clear), verify)
+
+
+@njit(cache=True, nogil=True)
+def add(value_n, change_n):  # type: ignore[no-untyped-def]
+    """value += change."""
+    for i in range(value_n.size):
+        value_n[i] += change_n[i]
+
+
+@kernel
+def move_rows(position: Write[Position], velocity: Read[Velocity]):  # type: ignore[no-untyped-def]
+    """A row function."""
+    position.at[0] += velocity.by[0]
+    position.at[1] += velocity.by[1]
+    position.at[2] += velocity.by[2]
+
+
+@case(
+    "kernel", "query", sizes=SIZES, unit="entity", bytes_each=600,
+    target={"kernel": ratio(1.10, from_size=100_000)},
+)  # fmt: skip
+def simple_iter(n: int) -> Contest:
+    """position += velocity on the entities of simple_insert: a row kernel; a query and numpy's +=.
+    Bound: the njit loop on the same columns."""
+    given = suite.bodies(n)
+    world = World(seed=1)
+    world.spawn(n, *components(given))
+    query = world.query(Position, Velocity)
+
+    def sweep() -> None:
+        for position, velocity in query:
+            position.at += velocity.by
+
+    subjects = {"kernel": Run(move_rows.bind(world).run), "query": Run(sweep)}
+    position, velocity = next(iter(query))
+    bound = Run(partial(add, position.at.reshape(-1), velocity.by.reshape(-1)))
+
+    def verify() -> None:
+        expected = suite.moved(given)
+        for run in (*subjects.values(), bound):
+            position.at[:] = given.position
+            run.call()
+            suite.check_bodies(bodies_of(world), expected)
+        velocity.by[:] = 0  # stays there, however often it is moved
+
+    return Contest(subjects, bound, verify)
+
+
+# -- frag_iter, add_remove -----------------------------------------------------------------------
+
+
+@kernel
+def double_rows(data: Write[Data]):  # type: ignore[no-untyped-def]
+    """A row function."""
+    data.value *= f4(2)
+
+
+@case("kernel", "query", sizes=(520, 100_000, 1_000_000), unit="entity")
+def frag_iter(n: int) -> Contest:
+    """data *= 2, over 26 archetypes each of which has a number of its own beside it (published: 20
+    entities each). Bound: one njit call on a table of pointers."""
+    world = World(seed=1)
+    for letter, (begin, end) in zip(LETTERS, inputs.fragments(n), strict=True):
+        world.spawn(end - begin, Data(value=np.arange(begin, end)), letter())
+    query = world.query(Data)
+    tables = query.tables()
+    assert len(tables) == FRAGMENTS
+    addresses = np.array([t.column(Data.value).ctypes.data for t in tables], np.int64)
+    counts = np.array([t.n for t in tables], np.int64)
+
+    def sweep() -> None:
+        for data in query:
+            data.value *= 2
+
+    subjects = {"kernel": Run(double_rows.bind(world).run), "query": Run(sweep)}
+    bound = Run(partial(bare.double_tables, addresses, counts))
+
+    def verify() -> None:
+        for run in (*subjects.values(), bound):
+            query.set(Data(value=np.arange(n)))
+            run.call()
+            assert np.array_equal(query.gather(Data.value), np.arange(n, dtype=np.float32) * 2)
+        query.set(Data(value=0.0))  # stays 0 however often it is doubled
+
+    return Contest(subjects, bound, verify)
+
+
+@case("ids", "query", sizes=SIZES, unit="entity")
+def add_remove(n: int) -> Contest:
+    """n entities with one number get another one, then lose it: by their ids, as published; by
+    query. Bound: the new column is filled."""
+    world = World(seed=1)
+    start = np.arange(n, dtype=np.float32)
+    ids = world.spawn(n, A(value=start))
+    query = world.query(A)
+    column = np.zeros(n, np.float32)
+
+    def by_ids() -> None:
+        world.add(ids, B(value=2.0))
+        world.remove(ids, B)
+
+    def by_query() -> None:
+        query.add(B(value=2.0))
+        query.remove(B)
+
+    def verify() -> None:
+        for who in (partial(world.add, ids), query.add):
+            who(B(value=2.0))
+            assert np.array_equal(world.get(ids, B.value), np.full(n, 2.0))
+            query.remove(B)
+        by_ids(), by_query()
+        assert world.query(B).count() == 0
+        assert np.array_equal(world.get(ids, A.value), start)
+
+    return Contest(
+        {"ids": Run(by_ids), "query": Run(by_query)}, Run(partial(column.fill, 2.0)), verify
+    )
+
+
+# -- heavy_compute -------------------------------------------------------------------------------
+
+
+@njit(nogil=True, error_model="numpy")
+def inverse(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p):  # type: ignore[no-untyped-def]  # noqa: E741
+    """Of a 4 x 4 matrix given row by row, by the minors of its upper and lower halves."""
+    s0, s1, s2 = a * f - e * b, a * g - e * c, a * h - e * d
+    s3, s4, s5 = b * g - f * c, b * h - f * d, c * h - g * d
+    c0, c1, c2 = i * n - m * j, i * o - m * k, i * p - m * l
+    c3, c4, c5 = j * o - n * k, j * p - n * l, k * p - o * l
+    q = f4(1) / (s0 * c5 - s1 * c4 + s2 * c3 + s3 * c2 - s4 * c1 + s5 * c0)
+    return (
+        (f * c5 - g * c4 + h * c3) * q, (c * c4 - b * c5 - d * c3) * q,
+        (n * s5 - o * s4 + p * s3) * q, (k * s4 - j * s5 - l * s3) * q,
+        (g * c2 - e * c5 - h * c1) * q, (a * c5 - c * c2 + d * c1) * q,
+        (o * s2 - m * s5 - p * s1) * q, (i * s5 - k * s2 + l * s1) * q,
+        (e * c4 - f * c2 + h * c0) * q, (b * c2 - a * c4 - d * c0) * q,
+        (m * s4 - n * s2 + p * s0) * q, (j * s2 - i * s4 - l * s0) * q,
+        (f * c1 - e * c3 - g * c0) * q, (a * c3 - b * c1 + c * c0) * q,
+        (n * s1 - m * s3 - o * s0) * q, (i * s3 - j * s1 + k * s0) * q,
+    )  # fmt: skip
+
+
+@kernel
+def compute_rows(transform: Write[Transform], position: Write[Position]):  # type: ignore[no-untyped-def]
+    """A row function: INVERSIONS times the inverse, then position <- matrix * position."""
+    a, b, c, d = transform.matrix[0], transform.matrix[1], transform.matrix[2], transform.matrix[3]
+    e, f, g, h = transform.matrix[4], transform.matrix[5], transform.matrix[6], transform.matrix[7]
+    i, j, k, l = (
+        transform.matrix[8],
+        transform.matrix[9],
+        transform.matrix[10],
+        transform.matrix[11],
+    )  # noqa: E501, E741
+    m, n, o, p = (
+        transform.matrix[12],
+        transform.matrix[13],
+        transform.matrix[14],
+        transform.matrix[15],
+    )  # noqa: E501
+    for _ in range(INVERSIONS):
+        a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p = inverse(  # noqa: E741
+            a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p
+        )
+    transform.matrix[0], transform.matrix[1], transform.matrix[2], transform.matrix[3] = a, b, c, d
+    transform.matrix[4], transform.matrix[5], transform.matrix[6], transform.matrix[7] = e, f, g, h
+    transform.matrix[8], transform.matrix[9], transform.matrix[10], transform.matrix[11] = (
+        i,
+        j,
+        k,
+        l,
+    )  # noqa: E501
+    transform.matrix[12], transform.matrix[13], transform.matrix[14], transform.matrix[15] = (
+        m,
+        n,
+        o,
+        p,
+    )  # noqa: E501
+    x, y, z = position.at[0], position.at[1], position.at[2]
+    position.at[0] = a * x + b * y + c * z
+    position.at[1] = e * x + f * y + g * z
+    position.at[2] = i * x + j * y + k * z
+
+
+@jit
+def compute(matrix_n16, position_n3):  # type: ignore[no-untyped-def]
+    """The same over arrays."""
+    for row in range(matrix_n16.shape[0]):
+        s = matrix_n16[row]
+        made = (
+            s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7],
+            s[8], s[9], s[10], s[11], s[12], s[13], s[14], s[15],
+        )  # fmt: skip
+        for _ in range(INVERSIONS):
+            made = inverse(*made)
+        for place in range(16):
+            s[place] = made[place]
+        x, y, z = position_n3[row, 0], position_n3[row, 1], position_n3[row, 2]
+        for axis in range(3):
+            position_n3[row, axis] = s[4 * axis] * x + s[4 * axis + 1] * y + s[4 * axis + 2] * z
+
+
+@system
+def compute_arrays(transform: Write[Transform], position: Write[Position]) -> None:
+    """An array system around it."""
+    compute(transform.matrix, position.at)
+
+
+@case(
+    "kernel", "2 threads", "system", sizes=(1_000, 10_000, 100_000), unit="entity",
+    bytes_each=1_000, elsewhere=True, target={"kernel": ratio(1.10)},
+)  # fmt: skip
+def heavy_compute(n: int) -> Contest:
+    """n matrices are inverted 100 times, then transform a position each (published: 1,000, to see
+    how work is split over processors): a row kernel, by itself and shared by two threads; an array
+    system around an njit function. Bound: that function on arrays, one thread."""
+    start = suite.spins(n)
+    world, shared = World(seed=1), World(seed=1, threads=2)
+    shared.parallel_rows = 2  # work this heavy is worth a hand-over
+    arrays = Spins(*(column.copy() for column in start))
+
+    def begin(each: World) -> None:
+        each.query(Transform, Position).set(
+            Transform(matrix=start.matrix), Position(at=start.position)
+        )
+
+    def begin_bare() -> None:
+        for column, values in zip(arrays, start, strict=True):
+            column[:] = values
+
+    for each in (world, shared):
+        each.spawn(n, Transform(matrix=start.matrix), Position(at=start.position))
+    subjects = {
+        "kernel": Run(compute_rows.bind(world).run, partial(begin, world)),
+        "2 threads": Run(compute_rows.bind(shared).run, partial(begin, shared)),
+        "system": Run(partial(compute_arrays.bind(world).run, None), partial(begin, world)),
+    }
+
+    def verify() -> None:
+        begin_bare()
+        compute(*arrays)
+        suite.check_spins(arrays, start)
+        for run, where in zip(subjects.values(), (world, shared, world), strict=True):
+            begin(where)
+            run.call()
+            query = where.query(Transform, Position)
+            found = Spins(query.gather(Transform.matrix), query.gather(Position.at))
+            suite.check_spins(found, start)
+            assert all(map(np.array_equal, found, arrays)), "not bit for bit what the bound has"
+
+    return Contest(subjects, Run(partial(compute, *arrays), begin_bare), verify)
+
+
+# -- schedule ------------------------------------------------------------------------------------
+
+
+@kernel
+def swap_ab(a: Write[A], b: Write[B]):  # type: ignore[no-untyped-def]
+    """A and B."""
+    a.value, b.value = b.value, a.value
+
+
+@kernel
+def swap_cd(c: Write[C], d: Write[D]):  # type: ignore[no-untyped-def]
+    """C and D."""
+    c.value, d.value = d.value, c.value
+
+
+@kernel
+def swap_ce(c: Write[C], e: Write[E]):  # type: ignore[no-untyped-def]
+    """C and E."""
+    c.value, e.value = e.value, c.value
+
+
+@njit(cache=True, nogil=True)
+def swap(left_n, right_n):  # type: ignore[no-untyped-def]
+    """Their values."""
+    for i in range(left_n.size):
+        left_n[i], right_n[i] = right_n[i], left_n[i]
+
+
+@case(
+    "1 thread", "2 threads", sizes=(40_000, 400_000, 4_000_000), unit="entity", bytes_each=300,
+    elsewhere=True,
+)  # fmt: skip
+def schedule(n: int) -> Contest:
+    """A step of three systems that swap A and B, C and D, C and E, over as many entities with each
+    of AB, ABC, ABCD and ABCE (published: 10,000 of each), in worlds of one thread and of two.
+    Bound: the six loops on the columns, one thread."""
+    kinds = dict(zip("ABCDE", LETTERS, strict=False))
+    swaps = ((swap_ab, "AB"), (swap_cd, "CD"), (swap_ce, "CE"))
+
+    def filled(threads: int) -> tuple[World, list[np.ndarray]]:
+        world = World(seed=1, threads=threads)
+        ids = [
+            world.spawn(
+                end - begin,
+                *(
+                    kinds[name](value=values)
+                    for name, values in suite.letters(begin, end, names).items()
+                ),
+            )
+            for names, (begin, end) in zip(SETS, suite.quarters(n), strict=True)
+        ]
+        for each, _ in swaps:
+            world.add_system(each)
+        return world, ids
+
+    worlds = [filled(threads) for threads in (1, 2)]
+    columns = [
+        suite.letters(begin, end, names)
+        for names, (begin, end) in zip(SETS, suite.quarters(n), strict=True)
+    ]
+    pairs = [
+        (held[pair[0]], held[pair[1]])
+        for _, pair in swaps
+        for held in columns
+        if set(pair) <= set(held)
+    ]
+
+    def by_hand() -> None:
+        for left, right in pairs:
+            swap(left, right)
+
+    def verify() -> None:
+        by_hand()
+        suite.check_swapped(columns, n)  # type: ignore[arg-type]
+        for world, ids in worlds:
+            world.step(seconds(1))
+            found = [
+                {name: world.get(who, kinds[name].value) for name in names}
+                for names, who in zip(SETS, ids, strict=True)
+            ]
+            suite.check_swapped(found, n)
+
+    one, two = (Run(partial(world.step, seconds(1))) for world, _ in worlds)
+    return Contest({"1 thread": one, "2 threads": two}, Run(by_hand), verify)
+
+
+# -- serialize -----------------------------------------------------------------------------------
+
+
+def directory_for(of: object) -> Path:
+    """A directory that goes when the object does."""
+    made = Path(tempfile.mkdtemp(prefix="populace-bench-"))
+    weakref.finalize(of, shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
+def written_and_read(columns: list[Floats], file: Path) -> list[Floats]:
+    """Raw columns, through a file that is synced."""
+    with file.open("wb") as into:
+        for column in columns:
+            column.tofile(into)
+        os.fsync(into.fileno())
+    with file.open("rb") as out:
+        return [np.fromfile(out, c.dtype, c.size).reshape(c.shape) for c in columns]
+
+
+@case("save, load", sizes=(1_000, 100_000, 1_000_000), unit="entity", bytes_each=1_500,
+      elsewhere=True)  # fmt: skip
+def serialize(n: int) -> Contest:
+    """The entities of simple_insert written, and read into a new world: a snapshot, which is synced
+    and whose files are checked as they are read; published: bytes in memory. Bound: the columns and
+    the ids in one file, synced, and read again."""
+    given = suite.bodies(n)
+    world = World(seed=1)
+    ids = world.spawn(n, *components(given))
+    directory = directory_for(world)
+    held: list[World] = []
+
+    def clear() -> None:
+        held.clear()
+        shutil.rmtree(directory / "run", ignore_errors=True)
+
+    def round_trip() -> None:
+        save(world, directory / "run")
+        held.append(load(directory / "run"))
+
+    plain: Callable[[], object] = partial(written_and_read, [*given, ids], directory / "plain")
+
+    def verify() -> None:
+        clear()
+        round_trip()
+        suite.check_bodies(bodies_of(held[0]), given)
+        assert held[0].digest() == world.digest()
+        read = written_and_read([*given, ids], directory / "plain")
+        assert all(map(np.array_equal, read, (*given, ids)))
+
+    return Contest({"save, load": Run(round_trip, clear)}, Run(plain), verify)

@@ -1,0 +1,159 @@
+"""A list of dicts: the memory store of most agent frameworks, written as they write it.
+
+An agent has a Python list of memories, each a dict of text, time, importance and a numpy vector.
+To recall, all of them are gone through and scored by recency, importance and cosine, each scaled to
+[0, 1] over the candidates, and the ten best are taken, as in Generative Agents (arXiv 2304.03442),
+whose weights in the paper, 1, 1 and 1, are also Populace's. No framework's own code is run: this is
+their design without what they add.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import nlargest
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+
+from .. import inputs
+from ..peers import Entry, Peer
+
+Memory = dict[str, Any]
+BASE = 0.995  # of recency, an hour
+OWNERS = 100
+
+
+def stream_of(agent: int) -> list[Memory]:
+    """The memories of one agent."""
+    mind = inputs.mind(agent)
+    return [
+        {
+            "number": number,
+            "text": f"memory {number} of agent {agent}",
+            "accessed": accessed,
+            "importance": importance,
+            "embedding": vector,
+        }
+        for number, (accessed, importance, vector) in enumerate(
+            zip(mind.accessed.tolist(), mind.importance.tolist(), mind.vector, strict=True)
+        )
+    ]
+
+
+def cosine(a: inputs.Floats, b: inputs.Floats) -> float:
+    """Of two vectors, by numpy, as such stores work it out for each pair."""
+    return float(np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+def scaled(values: list[float]) -> list[float]:
+    """To [0, 1]; 0.5 where all are the same."""
+    low, high = min(values), max(values)
+    if low == high:
+        return [0.5] * len(values)
+    return [(value - low) / (high - low) for value in values]
+
+
+def recall(memories: list[Memory], question: inputs.Floats, now: int, k: int) -> list[Memory]:
+    """The k best memories, best first."""
+    recency = [BASE ** ((now - memory["accessed"]) / inputs.US_PER_HOUR) for memory in memories]
+    importance = [memory["importance"] for memory in memories]
+    relevance = [cosine(memory["embedding"], question) for memory in memories]
+    parts = zip(scaled(recency), scaled(importance), scaled(relevance), strict=True)
+    totals = [sum(part) for part in parts]
+    best = sorted(range(len(memories)), key=totals.__getitem__, reverse=True)[:k]
+    return [memories[place] for place in best]
+
+
+def is_best(found: list[Memory], agent: int, question: inputs.Floats) -> None:
+    """Populace's own score finds the same."""
+    from populace.systems.scoring import RecallScore, best, recall_scores
+
+    mind = inputs.mind(agent)
+    relevance = mind.vector.astype(np.float64) @ question.astype(np.float64)
+    scores = recall_scores(RecallScore(), inputs.NOW, mind.accessed, mind.importance, relevance)
+    expected = scores.total[best(scores.total, np.arange(inputs.MIND), inputs.ANSWERS)]
+    mine = scores.total[[memory["number"] for memory in found]]
+    np.testing.assert_allclose(mine, expected, rtol=0, atol=1e-5)
+
+
+def recall_own(n: int) -> Entry:
+    """Another agent each time, by another vector."""
+    streams = [stream_of(agent) for agent in range(OWNERS)]
+    agents, asked = cycle(range(OWNERS)), cycle(inputs.questions(997))
+    last: tuple[int, Any, list[Memory]] = (0, None, [])
+
+    def run() -> None:
+        nonlocal last
+        agent, question = next(agents), next(asked)
+        last = agent, question, recall(streams[agent], question, inputs.NOW, inputs.ANSWERS)
+
+    def check() -> None:
+        agent, question, found = last
+        is_best(found, agent, question)
+
+    return Entry(run, check)
+
+
+def recall_all_agents(n: int) -> Entry:
+    """All agents, one after the other: Python has one thread for it."""
+    streams = [stream_of(agent) for agent in range(n)]
+    asked = inputs.questions(n)
+    found: list[list[Memory]] = []
+
+    def run() -> None:
+        found[:] = [
+            recall(stream, question, inputs.NOW, inputs.ANSWERS)
+            for stream, question in zip(streams, asked, strict=True)
+        ]
+
+    def check() -> None:
+        for agent in range(0, n, max(1, n // 10)):
+            is_best(found[agent], agent, asked[agent])
+
+    return Entry(run, check)
+
+
+def recall_society(n: int) -> Entry:
+    """Who of all remembers, by a vector: the lists of all agents are gone through."""
+    streams = [stream_of(agent) for agent in range(n // inputs.MIND)]
+    asked = cycle(inputs.questions(997))
+    last: tuple[Any, list[tuple[float, int, int]]] = (None, [])
+
+    def run() -> None:
+        nonlocal last
+        question = next(asked)
+        scored = (
+            (cosine(memory["embedding"], question), agent, memory["number"])
+            for agent, stream in enumerate(streams)
+            for memory in stream
+        )
+        last = question, nlargest(inputs.ANSWERS, scored)
+
+    def check() -> None:
+        question, found = last
+        vectors = np.concatenate([inputs.mind(agent).vector for agent in range(len(streams))])
+        places = np.array([agent * inputs.MIND + number for _, agent, number in found])
+        inputs.is_nearest(places, vectors, question)
+
+    return Entry(run, check)
+
+
+WORKLOADS: dict[str, Callable[[int], Entry]] = {
+    "recall_own": recall_own,
+    "recall_all_agents": recall_all_agents,
+    "recall_society": recall_society,
+}
+
+
+def here() -> None:
+    """It is always there: plain Python and numpy."""
+
+
+PEER = Peer(
+    "list of dicts",
+    "numpy",
+    workloads=WORKLOADS,
+    most={"recall_all_agents": 100, "recall_society": 100_000},
+    absent=here,
+)

@@ -1,0 +1,86 @@
+"""What a case says of itself, and where it is found."""
+
+import pytest
+from bench.harness import (
+    AREAS,
+    Contest,
+    Run,
+    area_order,
+    cases_of,
+    discover,
+    ratio,
+    size_name,
+    us_beyond,
+)
+
+from .made import case, figures
+
+
+def test_a_case_has_the_area_of_its_module():
+    """Unless it says another itself; without either, a module is an area of its own."""
+    module = {
+        "__name__": "bench.cases_swimming",
+        "first": case("first", area=""),
+        "second": case("second", area="sql"),
+        "Case": type(case()),
+    }
+    assert [(c.name, c.area) for c in cases_of(module)] == [
+        ("first", "swimming"),
+        ("second", "sql"),
+    ]
+    assert [c.area for c in cases_of(module | {"AREA": "town"})] == ["town", "sql"]
+
+
+def test_areas_that_nobody_knows_come_last():
+    """By name, after those of the list in its order."""
+    found = sorted(["zeal", "published", "ecs", "art"], key=area_order)
+    assert found == ["ecs", "published", "art", "zeal"]
+
+
+def test_every_case_is_found_once():
+    """Names are unique, and all have an area; the areas of the list are all in use, or will be by
+    a suite of its name."""
+    cases = discover()
+    names = [each.name for each in cases]
+    assert len(names) == len(set(names))
+    assert all(each.area for each in cases)
+    assert set(AREAS) - {"published"} <= {each.area for each in cases}
+
+
+def test_some_cases_are_fast():
+    """Of several areas, and none that takes minutes."""
+    fast = [each for each in discover() if each.fast]
+    assert len({each.area for each in fast}) >= 3
+    assert not any(each.cold for each in fast)
+
+
+def test_a_case_says_why_it_loses():
+    """For all peers, or for each."""
+    assert case().why_loses("numpy") == ""
+    assert case(loses="ids are checked").why_loses("numpy") == "ids are checked"
+    one = case(loses={"numpy": "no ids"})
+    assert (one.why_loses("numpy"), one.why_loses("polars")) == ("no ids", "")
+
+
+def test_targets_without_a_bound():
+    """A ratio is not met by having none; what lies beyond a bound is all there is."""
+    alone = figures(100, 50_000)
+    assert not ratio(2).met(alone)
+    assert us_beyond(1).met(alone)
+    assert not us_beyond(0.4).met(alone)
+
+
+def test_subjects_are_as_declared():
+    """A contest that has others is refused."""
+    wrong = case(subjects=("fast",))
+    object.__setattr__(wrong, "setup", lambda n: Contest({"slow": Run(int)}))
+    with pytest.raises(LookupError, match="declared"):
+        wrong.contest(10)
+
+
+@pytest.mark.parametrize(
+    ("size", "name"), [(1, "1"), (520, "520"), (10_000, "10k"), (1_500, "1500"), (10**8, "100M")]
+)
+def test_sizes_are_named(size, name):
+    """Whole thousands and millions shorter."""
+    assert size_name(size) == name

@@ -1,0 +1,135 @@
+"""How contests are run: turns, peers, what is told of those that are not there."""
+
+import weakref
+
+import pytest
+from bench.harness import Contest, Run
+from bench.measure import FEWEST_PEER_ROUNDS, Measured, Pace, PeerError, measure
+from bench.peers import Entry, Peer
+
+from .made import case, idle, peer, wait_ms
+
+QUICK = Pace(contest_s=0.02)
+
+
+def test_a_peer_has_a_ratio_to_each_subject():
+    """And quartiles, in their order."""
+    found = measure(case(), 10, QUICK, [peer(call=wait_ms(1))])
+    rival = found.peers["rival"]
+    assert set(rival.ratio) == {"fast", "slow"}
+    assert rival.ns[0] <= rival.ns[1] <= rival.ns[2]
+    assert rival.ns[1] >= 1e6
+    assert rival.ratio["fast"][1] > 10
+
+
+def test_a_slow_peer_has_fewer_rounds():
+    """But three at least, and the subjects have as many as ever."""
+    found = measure(case(), 10, QUICK, [peer(call=wait_ms(20))])
+    assert found.peers["rival"].rounds == FEWEST_PEER_ROUNDS
+    assert found.subjects["fast"].rounds >= case().rounds
+
+
+def test_rounds_can_be_fixed():
+    """However long they take."""
+    found = measure(case(), 10, Pace(rounds=4), [peer(call=wait_ms(1))])
+    assert (found.subjects["fast"].rounds, found.peers["rival"].rounds) == (4, 4)
+
+
+def test_contestants_take_turns():
+    """Subjects, bound and peer in each round; the state of each is restored before its call."""
+    told = []
+
+    def run(name):
+        return Run(lambda: told.append(name), lambda: told.append(f"before {name}"))
+
+    both = case(subjects=("a", "b"))
+    contest = Contest({"a": run("a"), "b": run("b")}, run("bound"))
+    object.__setattr__(both, "setup", lambda n: contest)
+    rival = peer(call=run("peer").call, before=run("peer").before)
+    measure(both, 10, Pace(rounds=3), [rival])
+    turn = [text for name in ("a", "b", "bound", "peer") for text in (f"before {name}", name) * 2]
+    assert told[-len(turn) :] == turn
+    assert told.count("peer") == told.count("before peer")
+    alone = [text for name in ("a", "b", "bound") for text in (f"before {name}", name)]
+    assert told[4 * 3 : 4 * 3 + 3 * len(alone)] == alone * 3
+
+
+def test_a_peer_is_checked_before_it_is_timed():
+    """After a restored state and one call."""
+    told = []
+    entry = Entry(
+        lambda: told.append("call"), lambda: told.append("check"), lambda: told.append("before")
+    )
+    rival = peer(name="checked rival", workloads=())
+    object.__setattr__(rival, "workloads", {"walk": lambda n: entry})
+    measure(case(), 10, Pace(rounds=1), [rival])
+    assert told[:3] == ["before", "call", "check"]
+
+
+@pytest.mark.parametrize("how", ["check", "call"])
+def test_a_peer_that_is_wrong_stops_the_run(how):
+    """Who, where and what are told."""
+
+    def wrong():
+        raise ValueError("3 is not 4")
+
+    with pytest.raises(PeerError, match=r"rival in walk at 10 .*ValueError: 3 is not 4"):
+        measure(case(), 10, QUICK, [peer(**{how: wrong})])
+
+
+def test_a_peer_that_is_not_there_is_told():
+    """With its own reason; one that has no such workload is no matter."""
+    peers = [
+        peer("gone", absent=lambda: "not installed: no C++ compiler"),
+        Peer("nowhere", "no-such-package", {"walk": lambda n: Entry(idle, idle)}),
+        peer("small", largest=5),
+        peer("swimmer", workloads=("swim",)),
+    ]
+    found = measure(case(), 10, QUICK, peers)
+    assert found.absent == {
+        "gone": "not installed: no C++ compiler",
+        "nowhere": "not installed",
+        "small": "left out beyond 5",
+    }
+    assert not found.peers
+
+
+def test_a_peer_that_would_take_too_long_is_left_out():
+    """Judged by what it took at the size before, and so at all larger ones."""
+    pace = Pace(rounds=1, patience_s=0.3)
+    before: dict[int, Measured] = {}
+    for size in (10, 100, 1000):
+        before[size] = measure(case(), size, pace, [peer(call=wait_ms(20))], before)
+    assert "rival" in before[10].peers
+    told = before[100].absent["rival"]
+    assert told.startswith("left out beyond 10: it would take ")
+    assert before[1000].absent["rival"] == told
+
+
+def test_without_a_bound_there_is_no_ratio():
+    """Peers are compared all the same."""
+    found = measure(case(bound=False), 10, QUICK, [peer()])
+    assert found.subjects["fast"].ratio is None
+    assert found.subjects["fast"].bound_ns is None
+    assert "rival" in found.peers
+
+
+def test_peers_are_let_go():
+    """Before the next one is set up, so that memory holds one of them."""
+    alive: list[weakref.ref] = []
+
+    class Heavy:
+        def call(self):
+            """Nothing."""
+
+    def setup(n):
+        assert all(ref() is None for ref in alive)
+        heavy = Heavy()
+        alive.append(weakref.ref(heavy))
+        return Entry(heavy.call, idle)
+
+    peers = [peer(name) for name in ("first", "second")]
+    for each in peers:
+        object.__setattr__(each, "workloads", {"walk": setup})
+    measure(case(), 10, QUICK, peers)
+    assert len(alive) >= 2
