@@ -74,7 +74,7 @@ plots: $(STAMP) ## draw the plots of docs/laws.md anew
 BENCH = .venv/bin/python -m bench
 
 bench: $(PEERS) ## time everything up to a million rows, beside bounds and peers; figures to build/bench
-	$(BENCH) --seconds 0.3 --patience 5 --json build/bench/bench.json $(ARGS)
+	$(BENCH) --seconds 0.3 --patience 20 --json build/bench/bench.json $(ARGS)
 
 bench-full: $(PEERS) ## all sizes, ten times as many rounds, no peer left out; hours
 	$(BENCH) --full --seconds 3 --json build/bench/bench.json $(ARGS)

@@ -356,13 +356,14 @@ FRAME = {"sizes": frames.SIZES, "unit": "entity", "bytes_each": 2_000}
 
 @case("systems", "step", **FRAME)
 def frame_w1_integrate(n: int) -> Contest:
-    """vel += acc * dt for half of all, pos += vel * dt for all. Bound: njit loops on bare arrays."""
+    """vel += acc * dt for half of all, pos += vel * dt for all. Bound: njit loops on arrays."""
     return contest("frame_w1_integrate", n)
 
 
 @case("systems", "step", **FRAME)
 def frame_w2_bounce(n: int) -> Contest:
-    """w1, then those beyond a wall turn back. Bound: njit loops on bare arrays."""
+    """w1, then those beyond a wall turn back; with the published numbers nobody gets so far. Bound:
+    njit loops on bare arrays."""
     return contest("frame_w2_bounce", n)
 
 

@@ -15,7 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from populace import Read, ResMut, World, Write, b1, component, field, i4, jit, seconds, system, u1, u4
+from populace import (
+    Read,
+    ResMut,
+    World,
+    Write,
+    b1,
+    component,
+    field,
+    i4,
+    jit,
+    seconds,
+    system,
+    u1,
+    u4,
+)
 
 from .harness import Contest, Run, case
 from .inputs import Array
@@ -108,7 +122,7 @@ def trade_numpy(wealth: Write[Wealth], citizen: Read[Citizen], till: ResMut[Till
     till.step += 1
 
 
-MODEL = {"sizes": (1_000, 5_000, 100_000), "unit": "agent", "bytes_each": 5_000}
+MODEL = {"sizes": (1_000, 5_000, 50_000), "unit": "agent", "bytes_each": 5_000}
 
 
 def traders(n: int, trade: Any) -> tuple[World, Array]:
@@ -328,9 +342,7 @@ def segregation(n: int, law: Any, step: Step, expected: Callable[[int], models.S
     """A world of n agents in a city, and bare arrays of the same."""
     of = models.city(n)
     world = World(seed=1)
-    ids = world.spawn(
-        n, Citizen(number=np.arange(n)), Home(cell=of.home), Group(of=of.group), Mood
-    )
+    ids = world.spawn(n, Citizen(number=np.arange(n)), Home(cell=of.home), Group(of=of.group), Mood)
     now, bare_now = map_of(of, ids), map_of(of, ids)
     world.insert(now)
     world.add_system(law)
@@ -363,9 +375,7 @@ def segregation(n: int, law: Any, step: Step, expected: Callable[[int], models.S
         grid[found[0]] = world.get(ids, Group.of)
         assert np.array_equal(grid, now.grid)
 
-    return Contest(
-        {"step": Run(run, begin)}, Run(by_hand, begin_bare), verify, rows=n * MOVES
-    )
+    return Contest({"step": Run(run, begin)}, Run(by_hand, begin_bare), verify, rows=n * MOVES)
 
 
 CITY = {"sizes": (1_000, 8_000, 80_000), "unit": "agent", "bytes_each": 2_000}
@@ -373,7 +383,7 @@ CITY = {"sizes": (1_000, 8_000, 80_000), "unit": "agent", "bytes_each": 2_000}
 
 @case("step", **CITY)
 def schelling(n: int) -> Contest:
-    """20 steps in which agents look around and move in turn. Bound: the njit loop on bare arrays."""
+    """20 steps in which agents look around and move in turn. Bound: the njit loop on arrays."""
     return segregation(n, settle, in_turn, models.settled_in_turn)
 
 

@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
-from populace import Vector, World, Write, component, f4, jit, kernel, seconds, system
-from populace.ecs import Read
+from populace import Read, Vector, World, Write, component, f4, jit, kernel, seconds, system
 from populace.storage import load, save
 
 from . import bare, inputs
@@ -262,60 +261,40 @@ def add_remove(n: int) -> Contest:
 
 
 @njit(nogil=True, error_model="numpy")
-def inverse(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p):  # type: ignore[no-untyped-def]  # noqa: E741
+def inverse(a, b, c, d, e, f, g, h, i, j, k, u, m, n, o, p):  # type: ignore[no-untyped-def]
     """Of a 4 x 4 matrix given row by row, by the minors of its upper and lower halves."""
     s0, s1, s2 = a * f - e * b, a * g - e * c, a * h - e * d
     s3, s4, s5 = b * g - f * c, b * h - f * d, c * h - g * d
-    c0, c1, c2 = i * n - m * j, i * o - m * k, i * p - m * l
-    c3, c4, c5 = j * o - n * k, j * p - n * l, k * p - o * l
+    c0, c1, c2 = i * n - m * j, i * o - m * k, i * p - m * u
+    c3, c4, c5 = j * o - n * k, j * p - n * u, k * p - o * u
     q = f4(1) / (s0 * c5 - s1 * c4 + s2 * c3 + s3 * c2 - s4 * c1 + s5 * c0)
     return (
         (f * c5 - g * c4 + h * c3) * q, (c * c4 - b * c5 - d * c3) * q,
-        (n * s5 - o * s4 + p * s3) * q, (k * s4 - j * s5 - l * s3) * q,
+        (n * s5 - o * s4 + p * s3) * q, (k * s4 - j * s5 - u * s3) * q,
         (g * c2 - e * c5 - h * c1) * q, (a * c5 - c * c2 + d * c1) * q,
-        (o * s2 - m * s5 - p * s1) * q, (i * s5 - k * s2 + l * s1) * q,
+        (o * s2 - m * s5 - p * s1) * q, (i * s5 - k * s2 + u * s1) * q,
         (e * c4 - f * c2 + h * c0) * q, (b * c2 - a * c4 - d * c0) * q,
-        (m * s4 - n * s2 + p * s0) * q, (j * s2 - i * s4 - l * s0) * q,
+        (m * s4 - n * s2 + p * s0) * q, (j * s2 - i * s4 - u * s0) * q,
         (f * c1 - e * c3 - g * c0) * q, (a * c3 - b * c1 + c * c0) * q,
         (n * s1 - m * s3 - o * s0) * q, (i * s3 - j * s1 + k * s0) * q,
     )  # fmt: skip
 
 
 @kernel
-def compute_rows(transform: Write[Transform], position: Write[Position]):  # type: ignore[no-untyped-def]
+def compute_rows(of: Write[Transform], position: Write[Position]):  # type: ignore[no-untyped-def]
     """A row function: INVERSIONS times the inverse, then position <- matrix * position."""
-    a, b, c, d = transform.matrix[0], transform.matrix[1], transform.matrix[2], transform.matrix[3]
-    e, f, g, h = transform.matrix[4], transform.matrix[5], transform.matrix[6], transform.matrix[7]
-    i, j, k, l = (
-        transform.matrix[8],
-        transform.matrix[9],
-        transform.matrix[10],
-        transform.matrix[11],
-    )  # noqa: E501, E741
-    m, n, o, p = (
-        transform.matrix[12],
-        transform.matrix[13],
-        transform.matrix[14],
-        transform.matrix[15],
-    )  # noqa: E501
+    a, b, c, d = of.matrix[0], of.matrix[1], of.matrix[2], of.matrix[3]
+    e, f, g, h = of.matrix[4], of.matrix[5], of.matrix[6], of.matrix[7]
+    i, j, k, u = of.matrix[8], of.matrix[9], of.matrix[10], of.matrix[11]
+    m, n, o, p = of.matrix[12], of.matrix[13], of.matrix[14], of.matrix[15]
     for _ in range(INVERSIONS):
-        a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p = inverse(  # noqa: E741
-            a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p
+        a, b, c, d, e, f, g, h, i, j, k, u, m, n, o, p = inverse(
+            a, b, c, d, e, f, g, h, i, j, k, u, m, n, o, p
         )
-    transform.matrix[0], transform.matrix[1], transform.matrix[2], transform.matrix[3] = a, b, c, d
-    transform.matrix[4], transform.matrix[5], transform.matrix[6], transform.matrix[7] = e, f, g, h
-    transform.matrix[8], transform.matrix[9], transform.matrix[10], transform.matrix[11] = (
-        i,
-        j,
-        k,
-        l,
-    )  # noqa: E501
-    transform.matrix[12], transform.matrix[13], transform.matrix[14], transform.matrix[15] = (
-        m,
-        n,
-        o,
-        p,
-    )  # noqa: E501
+    of.matrix[0], of.matrix[1], of.matrix[2], of.matrix[3] = a, b, c, d
+    of.matrix[4], of.matrix[5], of.matrix[6], of.matrix[7] = e, f, g, h
+    of.matrix[8], of.matrix[9], of.matrix[10], of.matrix[11] = i, j, k, u
+    of.matrix[12], of.matrix[13], of.matrix[14], of.matrix[15] = m, n, o, p
     x, y, z = position.at[0], position.at[1], position.at[2]
     position.at[0] = a * x + b * y + c * z
     position.at[1] = e * x + f * y + g * z

@@ -207,12 +207,11 @@ def rounded(value: float) -> float:
 def read_baseline(file: Path) -> Baseline:
     """What `Baseline.write` wrote. Raises RecordError."""
     content = read_json(file)
-    ratios = {
-        Key(line["case"], line["subject"], line["size"], line["against"]): Ratio(
-            *line["ratio"], line["rounds"], line["spread"]
-        )
-        for line in content["ratios"]
-    }
+    ratios = {}
+    for line in content["ratios"]:
+        low, middle, high = line["ratio"]
+        key = Key(line["case"], line["subject"], line["size"], line["against"])
+        ratios[key] = Ratio(low, middle, high, line["rounds"], line["spread"])
     return Baseline(content["machine"], ratios)
 
 

@@ -95,11 +95,11 @@ def measure(
             continue
         wake(peer, case)
         begin = perf_counter()
-        run, repeated = entered(peer, case.name, size)
+        entry, repeated = entered(peer, case.name, size)
         ready_s = perf_counter() - begin
         name = f"peer {peer.name}"
         taken = take_turns(
-            {**runs, name: run},
+            {**runs, name: Run(entry.call, entry.before)},
             {**times, name: repeated},
             process_time_ns if pace.cpu and not case.elsewhere else perf_counter_ns,
             FEWEST_PEER_ROUNDS,
@@ -107,7 +107,7 @@ def measure(
             pace.contest_s / 2,
             rehearse=True,
         )
-        del run
+        del entry  # not before: what it works on may be held by its check alone
         gc.collect()
         made = taken[name].size
         least_s[peer.name] = ready_s + (perf_counter() - begin - ready_s) * (
@@ -244,7 +244,7 @@ def wake(peer: Peer, case: Case) -> None:
         entered(peer, case.name, case.sizes[0])
 
 
-def entered(peer: Peer, case: str, size: int) -> tuple[Run, int]:
+def entered(peer: Peer, case: str, size: int) -> tuple[Entry, int]:
     """A peer's part, set up, checked and warm; and how often to repeat it. Raises PeerError."""
     place = f"{peer.name} in {case} at {size_name(size)}"
     try:
@@ -261,8 +261,7 @@ def entered(peer: Peer, case: str, size: int) -> tuple[Run, int]:
             f"{place} computed something else than Populace, so that its time would mean nothing: "
             f"{type(error).__name__}: {error}"
         ) from error
-    run = Run(entry.call, entry.before)
-    return run, 1 if took_ns > SLOW_NS else warmed(run, 1)
+    return entry, 1 if took_ns > SLOW_NS else warmed(Run(entry.call, entry.before), 1)
 
 
 def available_bytes() -> int:

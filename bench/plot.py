@@ -15,7 +15,7 @@ from .record import Line
 
 COLUMNS = 3
 WIDTH, HEIGHT = 3.1, 2.3  # inches, of one small picture
-STYLE = {
+STYLE: Any = {
     "svg.hashsalt": "populace",
     "svg.fonttype": "none",
     "axes.spines.top": False,

@@ -53,14 +53,18 @@ class Record:
 
     def add(self, case: Case, measured: Measured) -> list[Line]:
         """Add a contest; its lines."""
-        self.cases[case.name] = {"about": case.about, "area": case.area, "unit": case.unit}
+        self._know(case)
         made = [line_of(case, subject, measured) for subject in measured.subjects]
         self.results += made
         return made
 
     def leave_out(self, case: Case, size: int, why: str) -> None:
         """Say that a contest was not run."""
+        self._know(case)
         self.left_out.append({"case": case.name, "size": size, "why": why})
+
+    def _know(self, case: Case) -> None:
+        self.cases[case.name] = {"about": case.about, "area": case.area, "unit": case.unit}
 
     def write(self, file: Path) -> None:
         """As JSON; whole, or as it was before."""

@@ -55,9 +55,9 @@ def merged(runs: Sequence[Record]) -> Record:
         for line in run.results:
             lines[line["case"], line["subject"], line["size"]] = line
             left_out.pop((line["case"], line["size"]), None)
-        for each in run.left_out:
-            if not any((each["case"], each["size"]) == (case, n) for case, _, n in lines):
-                left_out[each["case"], each["size"]] = each
+        for out in run.left_out:
+            if not any((out["case"], out["size"]) == (case, n) for case, _, n in lines):
+                left_out[out["case"], out["size"]] = out
     peers = {name: told for run in runs for name, told in run.machine["peers"].items()}
     machine = {**runs[-1].machine, "peers": peers}
     return Record(machine, cases, [*lines.values()], [*left_out.values()])
@@ -77,7 +77,8 @@ def body(
 ) -> Iterator[str]:
     """What stands between the marks, line by line."""
     for each in runs:
-        yield f"Measured on: {said(each.machine)}."
+        of = f" ({', '.join(areas_of(each, run))})" if len(runs) > 1 else ""
+        yield f"Measured on: {said(each.machine)}{of}."
         yield ""
     for peers in dict.fromkeys(said_peers(each.machine) for each in runs):
         yield f"Peers: {peers}."
@@ -90,11 +91,20 @@ def body(
             yield ""
         yield from area_table(run, lines)
         yield ""
-        for each in run.left_out:
-            if run.cases.get(each["case"], {}).get("area") == area:
-                yield f"Left out: {each['case']} at {size_name(each['size'])}, {each['why']}."
+        for out in run.left_out:
+            if run.cases.get(out["case"], {}).get("area") == area:
+                yield f"Left out: {out['case']} at {size_name(out['size'])}, {out['why']}."
                 yield ""
     yield from against_peers(run, cases)
+
+
+def areas_of(run: Record, merged: Record) -> list[str]:
+    """The areas that have figures of a run."""
+    return [
+        area
+        for area, lines in by_area(merged).items()
+        if any(line is mine for line in lines for mine in run.results)
+    ]
 
 
 def area_table(run: Record, lines: Sequence[Line]) -> Iterator[str]:

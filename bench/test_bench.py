@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import pytest
 
-from .harness import Run, area_order, discover, size_name
+from .harness import area_order, discover, size_name
 from .measure import Pace, entered, why_absent
 from .peers import discover as discover_peers
 
@@ -48,7 +48,7 @@ def run_of(case, name):
 
 @pytest.mark.parametrize(("case", "contestant"), CONTESTANTS)
 def test_case(benchmark, case, contestant):
-    run: Run = run_of(case, contestant)
+    run = run_of(case, contestant)
     benchmark.group = f"{case.area}: {case.name}, {size_name(case.sizes[0])}"
     benchmark.extra_info.update(area=case.area, case=case.name, contestant=contestant)
 

@@ -37,6 +37,7 @@ from ..objects import (
     Trace,
     Velocity,
 )
+from ..published import esper_runs
 from . import Entry, Peer
 
 _numbers = itertools.count()
@@ -251,5 +252,7 @@ PEER = Peer(
         "decay_w6": decay_w6,
         "prune_owners": prune_owners,
         "edges_update": edges_update,
+        **esper_runs.WORKLOADS,
     },
+    most=esper_runs.MOST,
 )

@@ -21,6 +21,7 @@ import numpy as np
 
 from .. import inputs, objects
 from ..objects import DT, Bodies, Row
+from ..published import mesa_runs
 from . import Entry, Peer
 
 
@@ -217,5 +218,6 @@ PEER = Peer(
         "sweep_decay": sweep_decay,
         "decay_w6": decay_w6,
         "prune_owners": prune_owners,
+        **mesa_runs.WORKLOADS,
     },
 )

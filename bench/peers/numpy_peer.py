@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import inputs
+from ..published import numpy_runs
 from . import Entry, Peer
 
 
@@ -261,6 +262,7 @@ PEER = Peer(
             spawn_4c, iter_2c, iter_frag26, add_remove_all, add_remove_tenth, despawn_spawn_tenth,
             set_tenth, get_tenth, sweep_decay, decay_w6, prune_owners, edges_update,
         )
-    },
+    }
+    | numpy_runs.WORKLOADS,
     largest=10_000_000,
 )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import inputs
+from ..published import polars_runs
 from . import Entry, Peer
 
 NAMES = ("x", "y", "dx", "dy")
@@ -376,6 +377,7 @@ PEER = Peer(
             spawn_4c, iter_2c, iter_frag26, add_remove_all, add_remove_tenth, despawn_spawn_tenth,
             set_tenth, get_tenth, sweep_decay, decay_w6, prune_owners, edges_update,
         )
-    },
+    }
+    | polars_runs.WORKLOADS,
     largest=10_000_000,
 )  # fmt: skip

@@ -36,6 +36,7 @@ from ..objects import (
     Trace,
     Velocity,
 )
+from ..published import tcod_runs
 from . import Entry, Peer
 
 
@@ -224,6 +225,7 @@ PEER = Peer(
         "decay_w6": decay_w6,
         "prune_owners": prune_owners,
         "edges_update": edges_update,
+        **tcod_runs.WORKLOADS,
     },
-    most={"spawn_4c": 100_000, "edges_update": 100_000},
+    most={"spawn_4c": 100_000, "edges_update": 100_000, **tcod_runs.MOST},
 )

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .. import inputs
+from ..published import xecs_runs
 from . import Entry, Peer
 
 DT = float(inputs.DT)
@@ -259,5 +260,6 @@ PEER = Peer(
         "iter_frag26": iter_frag26,
         "sweep_decay": sweep_decay,
         "decay_w6": decay_w6,
+        **xecs_runs.WORKLOADS,
     },
 )

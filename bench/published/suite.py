@@ -8,6 +8,7 @@ made the published figures.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..inputs import Array, Floats
+from ..peers import Entry
 
 FRAGMENTS = 26
 INVERSIONS = 100
@@ -188,3 +190,42 @@ def bodies_of(components: list[tuple[Transform, Position, Rotation, Velocity]]) 
         column([c[0].matrix for c in components], 16),
         *(column([[c[k].x, c[k].y, c[k].z] for c in components], 3) for k in (1, 2, 3)),
     )
+
+
+class AddRemove(ABC):
+    """add_remove for entities that have one number; a method for each half."""
+
+    def __init__(self, entities: list[Any]) -> None:
+        self.entities = entities
+
+    @abstractmethod
+    def give(self) -> None:
+        """All get another number, 2."""
+
+    @abstractmethod
+    def take(self) -> None:
+        """All lose it."""
+
+    @abstractmethod
+    def having(self) -> list[tuple[Any, float]]:
+        """Who has it, and its value."""
+
+    def give_and_take(self) -> None:
+        """Both."""
+        self.give()
+        self.take()
+
+    def check(self) -> None:
+        """Nobody has it; all get it, and lose it."""
+        assert not self.having()
+        self.give()
+        found = self.having()
+        assert len(found) == len(self.entities)
+        assert {entity for entity, _ in found} == set(self.entities)
+        assert all(value == 2.0 for _, value in found)
+        self.take()
+        assert not self.having()
+
+    def entry(self) -> Entry:
+        """As a peer's part."""
+        return Entry(self.give_and_take, self.check)

@@ -215,7 +215,9 @@ def _watch(options: argparse.Namespace) -> Watch:
 
     draw = None
     if options.profile:
-        from populace.reports.profile import profile_page as draw
+        from populace.reports.profile import profile_page
+
+        draw = profile_page
     return watched_by(
         memory_limit=options.memory_limit,
         telemetry=options.telemetry,
@@ -286,5 +288,6 @@ def _finish(
         # Of a run that was over, what is there says more.
         if outcome.ticks or not (directory.path / RESULT).exists():
             write_result(directory, facts)
-    tell(options, facts, lambda console: print_run(outcome, directory, console))
+    profiled = options.profile and outcome.ticks
+    tell(options, facts, lambda console: print_run(outcome, directory, console, bool(profiled)))
     return {"interrupted": INTERRUPTED, "stopped": STOPPED}.get(outcome.status, 0)

@@ -17,6 +17,7 @@ from populace.ecs import World
 from populace.ecs.errors import SnapshotError
 from populace.runs.directory import RunDirectory
 from populace.runs.outcome import Outcome
+from populace.runs.profiling import PAGE
 from populace.storage import Snapshots
 from populace.storage.datafiles import DataFiles
 from populace.storage.results import Result
@@ -33,7 +34,9 @@ def plain(text: str) -> Text:
     return Text("".join(letter if letter.isprintable() else " " for letter in text))
 
 
-def print_run(outcome: Outcome, directory: RunDirectory | None, console: Console) -> None:
+def print_run(
+    outcome: Outcome, directory: RunDirectory | None, console: Console, profiled: bool = False
+) -> None:
     """A run as a table, what the scenario tells, what an agent remembers, and where all is kept."""
     table = Table(title=f"populace run {outcome.scenario}", show_header=False, title_justify="left")
     table.add_column(style="bold")
@@ -58,6 +61,10 @@ def print_run(outcome: Outcome, directory: RunDirectory | None, console: Console
     if directory is not None:
         path = directory.path
         console.print(f"kept in {path}", highlight=False, markup=False, soft_wrap=True)
+        if profiled:
+            console.print(
+                f"profile in {path / PAGE}", highlight=False, markup=False, soft_wrap=True
+            )
         again = f"populace resume {path}\n" * (outcome.status != "done")
         console.print(
             f"{again}populace report {path}\npopulace sql {path}",

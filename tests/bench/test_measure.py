@@ -114,6 +114,29 @@ def test_without_a_bound_there_is_no_ratio():
     assert "rival" in found.peers
 
 
+def test_a_peer_lives_as_long_as_it_is_timed():
+    """Whatever of it holds what it works on: here only its check does, as with Mesa's agents."""
+
+    class Agent:
+        pass
+
+    def setup(n):
+        agent = Agent()
+        known = weakref.ref(agent)
+
+        def call():
+            assert known() is not None
+
+        def check():
+            assert agent is known()
+
+        return Entry(call, check)
+
+    mesa = peer()
+    object.__setattr__(mesa, "workloads", {"walk": setup})
+    assert measure(case(), 10, QUICK, [mesa]).peers["rival"].rounds >= FEWEST_PEER_ROUNDS
+
+
 def test_peers_are_let_go():
     """Before the next one is set up, so that memory holds one of them."""
     alive: list[weakref.ref] = []

@@ -108,12 +108,22 @@ def test_a_plot_is_the_same_each_time(tmp_path):
 
 
 def test_the_command_renders_files_that_were_kept(page, tmp_path, capsys):
-    """And tells what it wrote; a file that is not there is told."""
+    """And tells what it wrote, and of several files what is whose; also one that is missing."""
     run, _ = figures_by_hand()
     run.write(tmp_path / "bench.json")
     assert main(["--report", str(tmp_path / "bench.json"), "--page", str(page)]) == 0
     assert capsys.readouterr().out.splitlines()[0] == str(page)
-    assert "| walk | fast | 10 |" in page.read_text()
+    text = page.read_text()
+    assert "| walk | fast | 10 |" in text
+    assert "2026-11-29 08:00.\n" in text
+    later = Record({**MACHINE, "date": "2026-11-30 08:00"})
+    later.add(case("swim", area="sql"), measured(10, {"fast": 7.0}, bound_ns=7.0))
+    later.write(tmp_path / "later.json")
+    both = [str(tmp_path / name) for name in ("bench.json", "later.json")]
+    assert main(["--report", *both, "--page", str(page)]) == 0
+    text = page.read_text()
+    assert "2026-11-29 08:00 (ecs, acrobatics).\n" in text
+    assert "2026-11-30 08:00 (sql).\n" in text
     assert main(["--report", str(tmp_path / "none.json"), "--page", str(page)]) == 1
 
 

@@ -110,6 +110,28 @@ def test_a_result_does_not_depend_on_its_place(start, size, draw):
     assert whole.tobytes() == part.tobytes()
 
 
+def test_a_callee_is_compiled_once_for_all_its_callers():
+    """As long as it is the same: after a change of what it reads, there is another."""
+    scope = {"numba": numba, "jit": jit, "FACTOR": 2.0}
+    law = "@numba.njit\ndef law(x):\n    return FACTOR * x\n"
+    caller = "@jit\ndef {0}(x):\n    return law(x) {1} 1\n"
+    exec(law + caller.format("more", "+") + caller.format("less", "-"), scope)
+    more, less = (callee_of(scope[name]) for name in ("more", "less"))
+    assert more is less
+    assert (scope["more"](3.0), scope["less"](3.0)) == (7.0, 5.0)
+    assert stats(more) == (0, 1)
+    assert len(more.signatures) == 1
+    scope["FACTOR"] = 5.0
+    exec(caller.format("newer", "+"), scope)
+    assert callee_of(scope["newer"]) is not more
+    assert (scope["newer"](3.0), scope["more"](3.0)) == (16.0, 7.0)
+
+
+def callee_of(function):
+    """The `law` that the machine code of a function calls."""
+    return function._compiler.py_func.__globals__["law"]
+
+
 def test_division_is_numpys():
     """By zero it gives infinities and NaN, and no error."""
 

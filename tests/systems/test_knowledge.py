@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from populace.components.contact import Met
@@ -40,7 +40,7 @@ from populace.systems.knowledge import (
     share_knowing,
 )
 from populace.systems.telling import pass_on
-from populace.systems.telling_nodes import link, number_agents, tell
+from populace.systems.telling_nodes import NODE, NONE, link, number_agents, sort_chain, tell
 from populace.systems.topics import intern_topics
 
 from . import naive_knowledge as naive
@@ -105,6 +105,46 @@ def plainly(monkeypatch):
         monkeypatch.setattr(
             telling, name, lambda *a, function=kernel.py_func: function(*records(a))
         )
+
+
+# -- what agents know, as chains --------------------------------------------------------------
+
+
+def followed(node, head):
+    """The topics of the nodes that follow a head."""
+    found, place = [], node["next"][head]
+    while place != NONE:
+        found.append(int(node["topic"][place]))
+        place = node["next"][place]
+    return found
+
+
+@given(st.lists(st.lists(st.integers(0, 2**32 - 1), unique=True, max_size=40), max_size=4))
+@example([list(range(33, 0, -1)), [], [5], list(range(64))])
+def test_chains_come_by_topic(topics):
+    """Of each agent its own, whatever order it learned them in."""
+    known = np.array([topic for of in topics for topic in of], np.uint32)
+    offsets = np.cumsum([0, *map(len, topics)])
+    plain, zeros = np.zeros(known.size, np.float32), np.zeros(known.size, np.uint16)
+    node = np.zeros(len(topics) + known.size, NODE)
+    link(offsets, known, plain, plain, np.zeros(known.size, np.int64), zeros, node)
+    for agent, of in enumerate(topics):
+        assert followed(node, agent) == sorted(of)
+
+
+def test_a_chain_is_sorted_as_it_comes():
+    """By merging, of any length; what is equal keeps its order."""
+    for n in (1, 2, 3, 17, 100):
+        topic = np.random.default_rng(n).permutation(np.arange(n) // 2)
+        for sort in (sort_chain, sort_chain.py_func):
+            node = np.zeros(n + 1, NODE)
+            node["topic"][1:], node["next"] = topic, [*range(1, n + 1), NONE]
+            sort(node.view(np.recarray), 0)
+            places, place = [], node["next"][0]
+            while place != NONE:
+                places.append(int(place))
+                place = node["next"][place]
+            assert places == (1 + np.argsort(topic, kind="stable")).tolist()
 
 
 # -- telling ----------------------------------------------------------------------------------

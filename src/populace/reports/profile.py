@@ -78,12 +78,9 @@ def profile_page(profiled: Profiled) -> str:
 
 
 def _row(one: SystemProfile) -> str:
-    known = one.bytes_a_step is not None and one.gb_s is not None and one.of_memcpy is not None
-    moved = (
-        (f"{one.bytes_a_step / 1e6:,.2f}", f"{one.gb_s:.1f}", f"{one.of_memcpy:.0%}")
-        if known
-        else ("–", "–", "–")
-    )
+    moved = ("–", "–", "–")
+    if one.bytes_a_step is not None and one.gb_s is not None and one.of_memcpy is not None:
+        moved = (f"{one.bytes_a_step / 1e6:,.2f}", f"{one.gb_s:.1f}", f"{one.of_memcpy:.0%}")
     cells = (
         f"{one.share:.1%}", f"{one.seconds:,.3f}", f"{one.p50_ms:,.3f}", f"{one.p99_ms:,.3f}",
         f"{one.calls:,}", f"{one.rows // one.calls:,}" if one.rows else "–", *moved,
