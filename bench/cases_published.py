@@ -94,7 +94,10 @@ def bodies_of(world: World) -> Bodies:
 # -- simple_insert, simple_iter ------------------------------------------------------------------
 
 
-@case("fresh", "reserved", sizes=SIZES, unit="entity", bytes_each=1_000)
+@case(
+    "fresh", "reserved", sizes=SIZES, unit="entity", bytes_each=1_000,
+    loses={"numpy": "it copies four arrays: nothing is checked, and no ids are given"},
+)  # fmt: skip
 def simple_insert(n: int) -> Contest:
     """A new world, and n entities with a matrix and three vectors: the world made in the timed
     call, as published; or made before, with room reserved. Bound: the four columns, an id and a
@@ -158,6 +161,7 @@ def move_rows(position: Write[Position], velocity: Read[Velocity]):  # type: ign
 @case(
     "kernel", "query", sizes=SIZES, unit="entity", bytes_each=600,
     target={"kernel": ratio(1.10, from_size=100_000)},
+    loses={"numpy": "a call of a kernel costs about 1 µs beyond its loop; see at 100,000"},
 )  # fmt: skip
 def simple_iter(n: int) -> Contest:
     """position += velocity on the entities of simple_insert: a row kernel; a query and numpy's +=.
@@ -195,7 +199,10 @@ def double_rows(data: Write[Data]):  # type: ignore[no-untyped-def]
     data.value *= f4(2)
 
 
-@case("kernel", "query", sizes=(520, 100_000, 1_000_000), unit="entity")
+@case(
+    "kernel", "query", sizes=(520, 100_000, 1_000_000), unit="entity",
+    loses={"esper": "it keeps the answer of a query as one list; here 26 tables are opened"},
+)  # fmt: skip
 def frag_iter(n: int) -> Contest:
     """data *= 2, over 26 archetypes each of which has a number of its own beside it (published: 20
     entities each). Bound: one njit call on a table of pointers."""
@@ -225,7 +232,10 @@ def frag_iter(n: int) -> Contest:
     return Contest(subjects, bound, verify)
 
 
-@case("ids", "query", sizes=SIZES, unit="entity")
+@case(
+    "ids", "query", sizes=SIZES, unit="entity",
+    loses={"numpy": "a mask says there who has what: nothing is looked up, and no row moves"},
+)  # fmt: skip
 def add_remove(n: int) -> Contest:
     """n entities with one number get another one, then lose it: by their ids, as published; by
     query. Bound: the new column is filled."""
@@ -400,7 +410,7 @@ def swap(left_n, right_n):  # type: ignore[no-untyped-def]
 
 @case(
     "1 thread", "2 threads", sizes=(40_000, 400_000, 4_000_000), unit="entity", bytes_each=300,
-    elsewhere=True,
+    elsewhere=True, loses={"numpy": "it has no schedule, which costs about 10 µs a step"},
 )  # fmt: skip
 def schedule(n: int) -> Contest:
     """A step of three systems that swap A and B, C and D, C and E, over as many entities with each
@@ -477,7 +487,7 @@ def written_and_read(columns: list[Floats], file: Path) -> list[Floats]:
 
 
 @case("save, load", sizes=(1_000, 100_000, 1_000_000), unit="entity", bytes_each=1_500,
-      elsewhere=True)  # fmt: skip
+      elsewhere=True, loses={"numpy": "savez syncs nothing, and keeps no schema"})  # fmt: skip
 def serialize(n: int) -> Contest:
     """The entities of simple_insert written, and read into a new world: a snapshot, which is synced
     and whose files are checked as they are read; published: bytes in memory. Bound: the columns and
