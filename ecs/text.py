@@ -219,11 +219,13 @@ class TextPool:
                 "others: ask for world.text again, and intern there"
             )
         batch = [texts] if isinstance(texts, str) else list(texts)
-        for place, text in enumerate(batch):
-            if not isinstance(text, str):
-                raise ColumnTypeError(
-                    f"a text must be a str, got {type(text).__name__} ({text!r}) at place {place}"
-                )
+        if not {*map(type, batch)} <= {str}:  # a subclass of str is a str, too
+            for place, text in enumerate(batch):
+                if not isinstance(text, str):
+                    raise ColumnTypeError(
+                        f"a text must be a str, got {type(text).__name__} ({text!r}) at place "
+                        f"{place}"
+                    )
         return np.fromiter(map(self._codes.__getitem__, batch), np.uint32, len(batch))
 
     def find(self, text: str) -> int | None:
@@ -236,7 +238,7 @@ class TextPool:
         if self._free.size and (why := self.fault(array)):
             raise ColumnValueError(why)
         try:
-            return [strings[code] for code in array.tolist()]
+            return list(map(strings.__getitem__, array.tolist()))
         except IndexError:
             raise ColumnValueError(self.fault(array)) from None
 

@@ -25,7 +25,7 @@ from sortedcontainers import SortedList
 from populace.ecs import TextPool, jit
 from populace.ecs.errors import ColumnValueError
 
-from .stemming import COMMON, folded, runs_of, split, stem, word_of
+from .stemming import COMMON, END, folded, runs_of, split, stem, word_of
 
 BATCH = 2_048
 MOST_TERMS = 32_767
@@ -107,10 +107,10 @@ class Lexicon:
         self._n_learnt += new.size
 
     def _learn(self, pool: TextPool, new: npt.NDArray[Any]) -> None:
-        runs = runs_of(pool.decode(new))
-        sizes = np.fromiter(map(len, runs), np.int64, new.size)
-        numbers = self._numbers
-        found = np.fromiter(map(numbers.__getitem__, chain.from_iterable(runs)), np.int32)
+        runs, numbers = runs_of(pool.decode(new)), self._numbers
+        found = np.fromiter(map(numbers.__getitem__, runs), np.int32, len(runs))
+        sizes = np.diff(np.flatnonzero(found < 0), prepend=-1) - 1
+        found = found[found >= 0]
         fresh = numbers.words[self.common_v.size :]
         is_common = np.fromiter((word in COMMON for word in fresh), np.bool_, len(fresh))
         self.common_v = np.append(self.common_v, is_common)
@@ -189,11 +189,15 @@ class Lexicon:
 
 
 class _Numbers(dict[str, int]):
-    """run -> number of its word; a word seen for the first time is given the next number."""
+    """run -> number of its word; a word seen for the first time is given the next number.
+
+    END is no word: -1.
+    """
 
     def __init__(self) -> None:
         self.words: list[str] = []
         self.known: dict[str, int] = {}
+        self[END] = -1
 
     def __missing__(self, run: str) -> int:
         word = word_of(run)

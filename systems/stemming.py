@@ -18,14 +18,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
-from itertools import compress
 from typing import cast
 from unicodedata import normalize
 
 WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
 ENDING = re.compile(r"(?:['\u2019](?:s|m|d|re|ve|ll))+$")
+END = "\0"
 PLAIN = {code: chr(code).lower() if WORD.match(chr(code)) else " " for code in range(128)}
-PLAIN[ord("\n")] = "\n"  # stands between texts
+PLAIN |= {ord("'"): "'", ord(END): END}
+ODD = (" '", "' ", "''")
+"""Apostrophes that are in no run, in a text whose other marks are spaces."""
 
 STEMS = 2**17
 """Latest words whose stems are kept."""
@@ -66,17 +68,24 @@ def split(text: str) -> list[str]:
     return [word_of(run) for run in WORD.findall(folded(text))]
 
 
-def runs_of(texts: Sequence[str]) -> list[list[str]]:
-    """The runs of each text, which `word_of` makes words.
+def runs_of(texts: Sequence[str]) -> list[str]:
+    """The runs of all texts, which `word_of` makes words; after those of each text comes END.
 
-    Plain texts are folded in one go and parted at spaces: half of what the pattern takes.
+    Plain texts are folded in one go and parted at spaces: a third of what the pattern takes.
     """
-    plain = [text.isascii() and "'" not in text and "\n" not in text for text in texts]
-    parts = iter("\n".join(compress(texts, plain)).translate(PLAIN).split("\n"))
-    return [
-        next(parts).split() if is_plain else WORD.findall(folded(text))
-        for text, is_plain in zip(texts, plain, strict=True)
-    ]
+    joined = f" {f' {END} '.join([*texts, ''])}"
+    parted = joined.translate(PLAIN)
+    if not joined.isascii() or parted.count(END) > len(texts) or any(o in parted for o in ODD):
+        joined = f" {END} ".join([*map(_plain, texts), ""])
+        parted = joined.translate(PLAIN)
+    return parted.split()
+
+
+def _plain(text: str) -> str:
+    """A text with the same runs that can be parted at spaces."""
+    if text.isascii() and "'" not in text and END not in text:
+        return text
+    return " ".join(WORD.findall(folded(text)))
 
 
 @lru_cache(STEMS)

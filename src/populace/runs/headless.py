@@ -25,6 +25,7 @@ from populace.scenarios.parameters import Parameters, read_parameters
 from populace.scenarios.registry import find_scenario, name_of
 from populace.scenarios.scenario import Scenario
 
+from .collecting import rare_collections
 from .itinerary import Itinerary
 from .metrics import Meter, MetricsTable
 from .outcome import Outcome, json_value, strongest_memories
@@ -114,6 +115,7 @@ def live(
     seen, was_busy, next_day = 0, False, world.clock.now + DAY
     LOG.info("%s from %s to %s", scenario.name, date(world.clock.now), date(way.end_us))
     with ExitStack() as closing:
+        closing.enter_context(rare_collections())
         for watcher in watchers:
             closing.callback(watcher.close)
         closing.callback(table.flush)
