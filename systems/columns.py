@@ -28,6 +28,7 @@ def columns(world: World, ids: Any, *fields: Any) -> list[npt.NDArray[Any]]:
     parts = world.at(ids)
     found = [np.empty(sum(map(len, parts)), made.dtype) for made in fields]
     for part in parts:
+        rows = part.rows.astype(np.intp)  # numpy would convert them for each field
         for column, made in zip(found, fields, strict=True):
-            column[part.at] = part.read(made)[part.rows]
+            column[part.at] = part.read(made).take(rows)
     return found

@@ -1,7 +1,7 @@
 """How often Python looks for garbage in cycles while a run lives.
 
-A step makes and drops tens of thousands of strings and tuples, none of them in a cycle; to look after
-each 700 of them is time lost. Counted references free them at once, looked for or not.
+A step makes and drops tens of thousands of strings and tuples, none of them in a cycle: to look
+after each 700 of them is time lost. Counted references free them at once all the same.
 """
 
 from __future__ import annotations
