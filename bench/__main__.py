@@ -180,14 +180,13 @@ def save_baseline(cases: Sequence[Case], asked: argparse.Namespace) -> int:
 
 
 def chosen(cases: Sequence[Case], asked: argparse.Namespace) -> list[Case]:
-    """The cases to run. Those that take minutes only in full, or by name."""
+    """The cases to run."""
     named = [each for each in cases if any(part in each.name for part in asked.filter or [""])]
     return [
         each
         for each in named
         if (not asked.area or each.area in asked.area)
         and (not asked.fast or each.fast)
-        and (not each.cold or asked.full or asked.filter or asked.list)
     ]
 
 
