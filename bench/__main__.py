@@ -185,8 +185,7 @@ def chosen(cases: Sequence[Case], asked: argparse.Namespace) -> list[Case]:
     return [
         each
         for each in named
-        if (not asked.area or each.area in asked.area)
-        and (not asked.fast or each.fast)
+        if (not asked.area or each.area in asked.area) and (not asked.fast or each.fast)
     ]
 
 

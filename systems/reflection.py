@@ -58,7 +58,7 @@ from .evidence import bring_to_mind, focal_points
 from .formation import able_to_remember, remember
 from .scoring import RecallScore, weights_of
 from .words import word_index
-from .writing import Insight, Occasion, Writer, checked, template_writer
+from .writing import Insight, Occasion, Writer, template_writer, written
 
 Times = npt.NDArray[np.int64]
 Places = npt.NDArray[np.int64]
@@ -141,7 +141,7 @@ def reflection(writer: Writer = template_writer, vector: Field | None = None) ->
         if due.agent.size:
             minds = recollect(world, due, law, score, vector)
             occasions = occasions_of(world, due, minds, law)
-            answers = checked(writer(occasions), occasions) if occasions else []
+            answers = written(writer, occasions) if occasions else []
             insights = form_insights(world, due, minds, answers)
             tell(world, due, minds, insights)
         put(world, who, state)
