@@ -29,7 +29,10 @@ from ..peers import Peer
 HERE = Path(__file__).parent
 BUILT = HERE.parents[1] / "build" / "bench"
 SYSTEM = Path("/usr/include")
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-w")
+FLAGS = ("-O3", "-march=native", "-fPIC", "-w")
+C, CPP = ("-x", "c"), ("-std=c++17",)
+LINKED = ("-shared",)
+"""Without -ffast-math: g++ would add code that lets the whole process take subnormals for 0."""
 LONGEST_S = 600
 
 
@@ -90,7 +93,7 @@ def compiled(source: Source) -> ctypes.CDLL:
     if not command:
         raise CompilationError("no C++ compiler: install g++, or name one with CXX=...")
     files = (HERE / source.file, *sorted(HERE.glob("*.hpp")), *source.beside, *source.needs)
-    known = hashlib.sha256(repr((compiler_version(command), source.flags)).encode())
+    known = hashlib.sha256(repr((compiler_version(command), FLAGS, LINKED, source.flags)).encode())
     for file in files:
         known.update(file.read_bytes())
     key = known.hexdigest()[:16]
@@ -99,15 +102,14 @@ def compiled(source: Source) -> ctypes.CDLL:
         BUILT.mkdir(parents=True, exist_ok=True)
         includes = [f"-I{folder}" for folder in source.folders]
         objects = []
-        for part in source.beside:
-            objects.append(str(BUILT / f"{part.stem}-{key}.o"))
-            as_c = [*(f for f in FLAGS if f not in ("-std=c++17", "-shared")), *source.flags]
-            run([command, "-x", "c", *as_c, *includes, "-c", str(part), "-o", objects[-1]])
+        for part, language in ((HERE / source.file, CPP), *((each, C) for each in source.beside)):
+            objects.append(str(BUILT / f"{part.stem}-{key}.{os.getpid()}.o"))
+            told = [*language, *FLAGS, *source.flags, *includes]
+            run([command, *told, "-c", str(part), "-o", objects[-1]])
         half = made.with_suffix(f".{os.getpid()}")  # whole or not there, whoever else compiles
-        run(
-            [command, *FLAGS, *source.flags, *includes, str(HERE / source.file), *objects,
-             "-o", str(half)]
-        )  # fmt: skip
+        run([command, *LINKED, *objects, "-o", str(half)])
+        for each in objects:
+            Path(each).unlink()
         half.replace(made)
     return ctypes.CDLL(str(made))
 

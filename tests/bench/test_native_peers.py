@@ -175,3 +175,10 @@ def test_versions_name_the_compiler():
     """What a figure depends on."""
     name = os.path.basename(compiler())
     assert native_peer.PEER.version().startswith(name)
+
+
+@needs_compiler
+def test_no_library_changes_how_the_process_computes():
+    """Fast mathematics ends with the library: numbers below the normal ones stay what they are."""
+    compiled(native_fast_peer.SOURCE)
+    assert np.array([2.0**-1074]) * np.ones(1) == 2.0**-1074
