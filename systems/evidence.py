@@ -24,8 +24,8 @@ from numba import njit
 from populace.components import MemoryKind
 from populace.ecs import jit
 
-from .scoring import best_places, cosines_to, score_candidates
-from .words import overlap
+from .scoring import best_places, cosines_to, spread_given, spread_match
+from .words import overlaps_to
 
 THOUGHT = int(MemoryKind.THOUGHT)
 
@@ -115,13 +115,18 @@ def bring_to_mind(
     words_w: a `WordIndex` that knows the texts. vector_nd: (n, d) f4, zeros for a memory without
     one; relevance is by words where the focal point has none, so d may be 0. O(k (n d + n log m)).
     """
-    longest = 0
+    longest, n_words = 0, 0
     for f in range(until_f.size):
         longest = max(longest, offsets_f[f + 1] - offsets_f[f])
+    for focal in focal_fk.flat:
+        code = text_n[focal]
+        if focal >= 0 and start_c[code] < end_c[code]:
+            n_words = max(n_words, words_w[end_c[code] - 1] + 1)
+    asked_v = np.zeros(n_words, np.bool_)
     place_i = np.empty(longest, np.int64)
     last_i = np.empty(longest, np.int64)
     weight_i = np.empty(longest, np.float32)
-    key_i = np.empty(longest, np.uint32)
+    key_i, text_i = np.empty(longest, np.uint32), np.empty(longest, np.uint32)
     near_id = np.empty((longest, vector_nd.shape[1]), np.float32)
     match_i, score_i = np.empty(longest), np.empty(longest)
     part_i = np.empty(3 * longest)
@@ -134,9 +139,12 @@ def bring_to_mind(
                 last_i[n] = accessed_n[i]
                 weight_i[n] = importance_n[i]
                 key_i[n] = sequence_n[i]
+                text_i[n] = text_n[i]
                 near_id[n] = vector_nd[i]
                 n += 1
         part_3i = part_i[: 3 * n].reshape(3, n)
+        if n:
+            spread_given(until_f[f], last_i[:n], weight_i[:n], base, part_3i)
         for k in range(focal_fk.shape[1]):
             focal = focal_fk[f, k]
             if focal < 0:
@@ -144,15 +152,10 @@ def bring_to_mind(
             if np.any(vector_nd[focal] != 0):
                 cosines_to(vector_nd[focal], near_id[:n], match_i[:n])
             else:
-                code = text_n[focal]
-                asked_w = words_w[start_c[code] : end_c[code]]
-                for i in range(n):
-                    code = text_n[place_i[i]]
-                    match_i[i] = overlap(asked_w, words_w[start_c[code] : end_c[code]])
-            score_candidates(
-                until_f[f], last_i[:n], weight_i[:n], match_i[:n],
-                base, w_recency, w_importance, w_relevance, part_3i, score_i[:n],
-            )  # fmt: skip
+                overlaps_to(
+                    text_n[focal], text_i[:n], start_c, end_c, words_w, asked_v, match_i[:n]
+                )
+            spread_match(match_i[:n], w_recency, w_importance, w_relevance, part_3i, score_i[:n])
             found = min(n, out_fkm.shape[2])
             best_places(score_i[:n], key_i[:n], out_fkm[f, k, :found])
             for m in range(found):

@@ -183,14 +183,29 @@ def score_candidates(
     """
     if not out_n.size:
         return
-    recency_n, weight_n, match_n = part_3n[0], part_3n[1], part_3n[2]
+    spread_given(now, accessed_n, importance_n, base, part_3n)
+    spread_match(relevance_n, w_recency, w_importance, w_relevance, part_3n, out_n)
+
+
+@njit(nogil=True, error_model="numpy")
+def spread_given(now: Any, accessed_n: Any, importance_n: Any, base: Any, part_3n: Any) -> None:
+    """part_3n[:2] <- the parts of `score_candidates` that do not depend on a query. n > 0; O(n)."""
+    recency_n, weight_n = part_3n[0], part_3n[1]
     rate = np.log2(base) / US_PER_HOUR
-    for i in range(out_n.size):
+    for i in range(accessed_n.size):
         recency_n[i] = 2.0 ** (rate * max(now - accessed_n[i], 0))
         weight_n[i] = importance_n[i]
-        match_n[i] = relevance_n[i]
     spread(recency_n)
     spread(weight_n)
+
+
+@njit(nogil=True, error_model="numpy")
+def spread_match(
+    relevance_n: Any, w_recency: Any, w_importance: Any, w_relevance: Any, part_3n: Any, out_n: Any
+) -> None:
+    """part_3n[2] <- the relevance, and out_n <- the scores of `score_candidates`. n > 0; O(n)."""
+    recency_n, weight_n, match_n = part_3n[0], part_3n[1], part_3n[2]
+    match_n[:] = relevance_n
     spread(match_n)
     for i in range(out_n.size):
         out_n[i] = w_recency * recency_n[i] + w_importance * weight_n[i] + w_relevance * match_n[i]

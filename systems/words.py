@@ -6,7 +6,7 @@ count.
 
 Invariants: a word's number is the lexicon's; an overlap does not depend on the numbers. A
 `WordIndex` is a cache of its pool's strings: nothing of it is saved.
-Cost: 0.7 µs for each distinct string beyond what the lexicon takes, once; then 15 ns an overlap.
+Cost: 0.7 µs for each distinct string beyond what the lexicon takes, once; then 8 ns an overlap.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from populace.ecs import TextPool, jit
 
@@ -122,17 +121,23 @@ def distinct(
     return used
 
 
-@njit(nogil=True, error_model="numpy")
-def overlap(a_w: Any, b_w: Any) -> Any:
-    """|A & B| / sqrt(|A| |B|) of two ascending arrays of distinct numbers, f8; 0 if one is empty.
+@jit
+def overlaps_to(
+    code: Any, text_n: Any, start_c: Any, end_c: Any, words_w: Any, asked_v: Any, out_n: Any
+) -> None:
+    """out_n <- the overlap of text `code` with each of text_n; 0 where either has no word.
 
-    O(|A| + |B|).
+    text_n: (n,) u4. start_c, end_c, words_w: a `WordIndex` that knows the texts. asked_v: (v,)
+    bool, all False before and after; text `code` has no word from v on. out_n: (n,) f8. O(words).
     """
-    i, j, shared = 0, 0, 0
-    while i < a_w.size and j < b_w.size:
-        a, b = a_w[i], b_w[j]
-        shared += a == b
-        i += a <= b
-        j += b <= a
-    # The root of a product: exactly the number of words where both have as many.
-    return shared / np.sqrt(np.float64(a_w.size * b_w.size)) if shared else 0.0
+    asked_w = words_w[start_c[code] : end_c[code]]
+    asked_v[asked_w] = True
+    for n in range(text_n.size):
+        begin, end = start_c[text_n[n]], end_c[text_n[n]]
+        shared = 0
+        for w in range(begin, end):
+            shared += words_w[w] < asked_v.size and asked_v[words_w[w]]
+        # The root of a product: exactly the number of words where both have as many.
+        size = np.sqrt(np.float64(asked_w.size * (end - begin)))
+        out_n[n] = shared / size if shared else 0.0
+    asked_v[asked_w] = False

@@ -19,7 +19,7 @@ from populace.systems.scoring import (
     score_candidates,
 )
 from populace.systems.stemming import COMMON
-from populace.systems.words import distinct, overlap, word_index, words
+from populace.systems.words import distinct, overlaps_to, word_index, words
 
 from . import naive_scoring as naive
 
@@ -262,9 +262,12 @@ text = st.lists(
 def word_overlaps(pool, query, codes, plain=False):
     """The overlap of a text of the pool with each of these."""
     codes, asked = np.array(codes, np.uint32), pool.intern([query])
-    start, end, numbers = word_index(pool, np.append(codes, asked)).arrays
-    sets = [numbers[start[code] : end[code]] for code in np.append(asked, codes)]
-    return np.array([form(overlap, plain)(sets[0], each) for each in sets[1:]])
+    index = word_index(pool, np.append(codes, asked))
+    marks = np.zeros(max(index.lexicon.numbers(query), default=-1) + 1, np.bool_)
+    found = np.empty(codes.size)
+    form(overlaps_to, plain)(asked[0], codes, *index.arrays, marks, found)
+    assert not marks.any()
+    return found
 
 
 @pytest.mark.parametrize("plain", FORMS)
