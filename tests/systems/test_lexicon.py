@@ -13,7 +13,7 @@ from populace.ecs import TextPool
 from populace.ecs.errors import ColumnTypeError, ColumnValueError
 from populace.systems import lexicon as module
 from populace.systems.lexicon import Lexicon, lexicon
-from populace.systems.stemming import COMMON, END, runs_of, split, stem, word_of
+from populace.systems.stemming import COMMON, split, stem
 from populace.systems.wordfilter import WordFilter, passing
 
 from . import naive_words as naive
@@ -31,21 +31,6 @@ def of(words, code):
 
 
 # -- words -----------------------------------------------------------------------------------
-
-
-@settings(max_examples=200)
-@given(st.lists(st.text(max_size=30) | text, max_size=8))
-def test_texts_are_parted_into_words(texts):
-    """Of any texts the quick way of parting is the pattern; words are words again."""
-    runs, got = runs_of(texts), []
-    for _ in texts:
-        end = runs.index(END)
-        got.append([word_of(run) for run in runs[:end]])
-        del runs[: end + 1]
-    assert not runs
-    assert got == [split(each) for each in texts] == [naive.split(each) for each in texts]
-    for found in got:
-        assert [word for each in found for word in split(each)] == found
 
 
 def test_what_a_word_is():
