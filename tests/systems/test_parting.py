@@ -12,7 +12,8 @@ from populace.systems.stemming import split, word_of
 from . import naive_words as naive
 
 DRAWN = """tea Tea tea's didn't it\u2019s ' '' x'y'z research , researching seventeen-letters \0 \n
-    a eightletters eight888 eight88 eight889 \ufb01ne caf\u00e9 \u0130stanbul \u00df \u2019 \u7d05\u8336
+    a eightletters eight888 eight88 eight889 \ufb01ne caf\u00e9 \u0130stanbul \u00df \u2019
+    \u7d05\u8336
     a_b \u00a8 \u0301 \ud800 :""".split(" ")
 text = st.lists(st.sampled_from(DRAWN), max_size=9).map(" ".join)
 FORMS = [pytest.param(False, id="compiled"), pytest.param(True, id="plain")]
