@@ -11,6 +11,7 @@ Cost: 4 ns a sentence that is known, 0.6 µs a new one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from populace.ecs import TextPool
 from populace.ecs.pairtable import PairTable
 
 Codes = npt.NDArray[np.uint32]
+Places = npt.NDArray[np.int64]
+
+HALF, ONE = np.uint64(32), np.uint64(1)
 
 
 class _Known(dict[str, PairTable]):
@@ -38,15 +42,29 @@ def phrases(pool: TextPool, pattern: str, first: Any, second: Any) -> Codes:
     ['Ann is asleep', 'Bo is asleep']
     """
     table = pool.cache(_Known).setdefault(pattern, PairTable())
-    parts = np.asarray(first, np.uint64), np.asarray(second, np.uint64)
-    keys = (parts[0] << np.uint64(32) | parts[1]) + np.uint64(1)  # a table has no key 0
-    codes, new = table.claim(keys)
+    parts = np.asarray(first), np.asarray(second)
+
+    def make(place: Places) -> Codes:
+        return pool.intern(map(pattern.format, *(pool.decode(part[place]) for part in parts)))
+
+    return looked_up(table, *parts, make).astype(np.uint32)
+
+
+def looked_up(
+    table: PairTable, first: Any, second: Any, make: Callable[[Places], npt.NDArray[Any]]
+) -> npt.NDArray[np.uint64]:
+    """(k,) u8: what a table has for each pair of u4; what it lacks is made, and kept.
+
+    first, second: (k,). make: gives the values, at least 1, of the pairs at some places: of each
+    that is new the first, in their order.
+    """
+    keys = (first.astype(np.uint64) << HALF | second.astype(np.uint64)) + ONE  # no key may be 0
+    found, new = table.claim(keys)
     wanting = np.flatnonzero(new >= 0)
     if wanting.size:
-        _, place = np.unique(new[wanting], return_index=True)
-        place = wanting[place]  # of each new pair the first, in their order
-        texts = map(pattern.format, *(pool.decode(part[place]) for part in parts))
-        made = pool.intern(texts)
-        table.insert(keys[place], made.astype(np.uint64))
-        codes[wanting] = made[new[wanting]]
-    return codes.astype(np.uint32)
+        place = np.empty(int(new.max()) + 1, np.int64)
+        place[new[wanting[::-1]]] = wanting[::-1]  # of equals the last is assigned
+        made = np.asarray(make(place), np.uint64)
+        table.insert(keys[place], made)
+        found[wanting] = made[new[wanting]]
+    return found
