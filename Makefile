@@ -25,6 +25,9 @@ PLACE := $(shell pwd -P | cksum | cut -d ' ' -f 1)
 STAMP := .venv/installed-$(PLACE)
 PEERS := .venv/peers-$(PLACE)
 
+FLECS_SDIST = 0.0.2
+FLECS = build/flecs/flecs-$(FLECS_SDIST)/deps/flecs-4.1.0/distr
+
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' Makefile
 
@@ -44,6 +47,12 @@ $(STAMP): pyproject.toml constraints.txt | .venv/bin/python
 $(PEERS): $(STAMP)
 	$(PIP) install -c constraints.txt --no-build-isolation -e '.[bench]'
 	@rm -f .venv/peers-*; touch $@
+
+# The C source of flecs lies in the sdist of its Python binding. Without it that peer is "not installed".
+$(FLECS)/flecs.h: | $(STAMP)
+	-mkdir -p build/flecs && $(PIP) download --no-deps --no-binary :all: \
+		-d build/flecs flecs==$(FLECS_SDIST) && tar -xzmf build/flecs/flecs-$(FLECS_SDIST).tar.gz \
+		-C build/flecs flecs-$(FLECS_SDIST)/deps/flecs-4.1.0
 
 run: $(STAMP) ## run the default scenario; ARGS='--agents 1000' is handed on
 	.venv/bin/populace run $(ARGS)
@@ -71,18 +80,18 @@ plots: $(STAMP) ## draw the plots of docs/laws.md anew
 	$(PY) tools/draw_plots.py $(ARGS)
 
 # Without -P: `bench` lies in the checkout and is not installed.
-BENCH = .venv/bin/python -m bench
+BENCH = FLECS_INCLUDE="$${FLECS_INCLUDE:-$(FLECS)}" .venv/bin/python -m bench
 
-bench: $(PEERS) ## time everything up to a million rows, beside bounds and peers; figures to build/bench
+bench: $(PEERS) $(FLECS)/flecs.h ## time everything up to a million rows, beside bounds and peers; figures to build/bench
 	$(BENCH) --seconds 0.3 --patience 20 --json build/bench/bench.json $(ARGS)
 
-bench-full: $(PEERS) ## all sizes, ten times as many rounds, no peer left out; hours
+bench-full: $(PEERS) $(FLECS)/flecs.h ## all sizes, ten times as many rounds, no peer left out; hours
 	$(BENCH) --full --seconds 3 --json build/bench/bench.json $(ARGS)
 
 bench-report: $(PEERS) ## docs/benchmarks.md and its plots from these figures; ARGS names other files
 	$(BENCH) --report $(ARGS)
 
-bench-compare: $(PEERS) ## fail where a ratio is worse than in bench/baselines, by more than noise
+bench-compare: $(PEERS) $(FLECS)/flecs.h ## fail where a ratio is worse than in bench/baselines, by more than noise
 	$(BENCH) --compare --seconds 0.3 $(ARGS)
 
 soak: $(STAMP) ## let 10,000 people live for a year, and judge memory and pace by month; 15 minutes
