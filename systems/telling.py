@@ -48,9 +48,8 @@ from .knowledge import MOST_EXPOSURES, Learning
 from .telling_nodes import ANEW, NODE, ORIGIN, TELLING, link, number_agents, tell
 
 STREAM = "telling"
-ROOM = 8
-"""New nodes and tellings for each contact that there is room for at the outset. Pages that stay
-untouched cost nothing."""
+ROOM = 2
+"""New nodes and tellings for each contact that there is room for at the outset."""
 
 
 @system
@@ -59,7 +58,7 @@ def pass_on(world: World, met: Events[Met], law: Res[Learning]) -> None:
     counting = _countable(world, met)
     if not len(counting) or not world.query(Knowledge).count():
         return
-    agents, source, target = _numbered(world, counting.source, counting.target)
+    agents, source, target = _numbered(counting.source, counting.target)
     batch = _Batch(world, agents, ROOM * len(counting))
     batch.tell(counting, source, target, law)
     batch.store()
@@ -79,12 +78,13 @@ def _countable(world: World, met: Any) -> Any:
     return met
 
 
-def _numbered(world: World, source: Ids, target: Ids) -> tuple[Ids, Any, Any]:
+def _numbered(source: Ids, target: Ids) -> tuple[Ids, Any, Any]:
     """(agents (a,), source (e,) u4, target (e,) u4): who met, and their places in `agents`."""
     both = np.concatenate([source, target])
-    place = np.zeros(world.store.entities.n_slots, np.uint32)
+    index = index_of(both)
+    place = np.zeros(int(index.max()) + 1, np.uint32)
     agent, first = np.empty(both.size, np.uint32), np.empty(both.size, np.int64)
-    n_agents = number_agents(index_of(both), place, agent, first)
+    n_agents = number_agents(index, place, agent, first)
     return both[first[:n_agents]], agent[: source.size], agent[source.size :]
 
 
