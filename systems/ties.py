@@ -99,12 +99,6 @@ def decayed(weight: Any, elapsed: Any, half_life: Any) -> Any:
 
 
 @njit(nogil=True, error_model="numpy")
-def held(weight: Any, threshold: Any) -> Any:
-    """What a weight counts for, f4: nothing below the threshold."""
-    return weight if weight >= f4(threshold) else f4(0)
-
-
-@njit(nogil=True, error_model="numpy")
 def saturated(weight: Any, saturation: Any) -> Any:
     """The strength of a weight, f4: 0 at 0, 1/2 at the saturation, 1 at infinity.
 
@@ -112,6 +106,13 @@ def saturated(weight: Any, saturation: Any) -> Any:
     0.75
     """
     return weight / (weight + f4(saturation))
+
+
+@njit(nogil=True, error_model="numpy")
+def strength_of(weight: Any, saturation: Any, threshold: Any) -> Any:
+    """The strength of a weight, f4; 0 below the threshold."""
+    strength = saturated(weight, saturation)  # the choice comes last: 0.03 ns a row less
+    return strength if weight >= f4(threshold) else f4(0)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -140,7 +141,7 @@ def tie_strengths_at(
             scratch_b[j] = f4(max(now - last_b[j], 0))
         for j in range(end - start):
             left = left_of(weight_b[j], scratch_b[j], half_life)
-            out_b[j] = saturated(held(left, threshold), saturation)
+            out_b[j] = strength_of(left, saturation, threshold)
 
 
 @jit
@@ -240,7 +241,7 @@ def contact_ties(
                     forth_row_e[e], time, added, outcome, half_life, threshold, rate,
                     weight_n, valence_n, last_n, contacts_n,
                 )  # fmt: skip
-                strength_e[e] = saturated(held(weight, threshold), saturation)
+                strength_e[e] = strength_of(weight, saturation, threshold)
             if back_table_e[e] == table:
                 row = back_row_e[e]
                 if mutual_e[e]:
@@ -250,7 +251,7 @@ def contact_ties(
                     )  # fmt: skip
                 else:
                     weight = decayed(weight_n[row], time - last_n[row], half_life)
-                returned_e[e] = saturated(held(weight, threshold), saturation)
+                returned_e[e] = strength_of(weight, saturation, threshold)
     return read
 
 

@@ -17,7 +17,7 @@ from populace.systems import (
     refresh_strength,
     strengths_of,
 )
-from populace.systems.capacity import kth_smallest, weakest
+from populace.systems.capacity import kth_smallest, part, weakest
 
 from . import naive_memory as naive
 from .memories import (
@@ -90,7 +90,8 @@ members = st.lists(st.tuples(st.one_of(I8, st.integers(0, 2)), st.integers(0, 2)
 @BOTH
 @given(st.data(), st.lists(members, max_size=5))
 def test_weakest_finds_the_first_by_all_keys(python, data, owners):
-    """For any keys, many of them equal, and any number wanted: the first members of each owner."""
+    """For any keys, many of them equal, and any number wanted: the first members of each owner;
+    and no more are asked for their later keys than are equal by the earlier ones."""
     offsets = np.concatenate([[0], np.cumsum([len(group) for group in owners])]).astype(np.int64)
     n = int(offsets[-1])
     last = data.draw(st.permutations(range(n)))
@@ -98,17 +99,32 @@ def test_weakest_finds_the_first_by_all_keys(python, data, owners):
     keys = np.array([(*key, last[place]) for place, key in enumerate(drawn)], np.int64)
     keys = np.ascontiguousarray(keys.reshape(n, 3).T)
     wanted = [data.draw(st.integers(0, len(group))) for group in owners]
-    scratch, places, out = (np.empty(n, np.int64) for _ in range(3))
-    find = weakest.py_func if python else weakest
-    k = find(offsets, np.array(wanted, np.int64), keys, places, scratch, out)
-    want = []
+    asked = [[], []]
+
+    def tie(level):
+        def keys_of(places):
+            asked[level] += places.tolist()
+            return keys[level + 1, places]
+
+        return keys_of
+
+    with pytest.MonkeyPatch.context() as patch:
+        if python:
+            patch.setattr("populace.systems.capacity.kth_smallest", kth_smallest.py_func)
+            patch.setattr("populace.systems.capacity.part", part.py_func)
+        found = weakest(offsets, np.array(wanted, np.int64), keys[0], tie(0), tie(1)).tolist()
+    want, equal = [], [set(), set()]
     for owner, n_wanted in enumerate(wanted):
-        own = range(offsets[owner], offsets[owner + 1])
-        want.append(sorted(sorted(own, key=lambda m: keys[:, m].tolist())[:n_wanted]))
-    bounds = np.cumsum([0, *wanted])
-    found = out[:k].tolist()
-    assert k == sum(wanted)
-    assert [sorted(found[bounds[i] : bounds[i + 1]]) for i in range(len(owners))] == want
+        own = sorted(range(offsets[owner], offsets[owner + 1]), key=lambda m: keys[:, m].tolist())
+        want += own[:n_wanted]
+        if 0 < n_wanted < len(own):
+            last_in, first_out = own[n_wanted - 1], own[n_wanted]
+            for level in range(2):
+                shared = keys[: level + 1, last_in]
+                if (shared == keys[: level + 1, first_out]).all():
+                    equal[level] |= {m for m in own if (keys[: level + 1, m] == shared).all()}
+    assert sorted(found) == sorted(want)
+    assert [sorted(places) for places in asked] == [sorted(places) for places in equal]
 
 
 # -- which memories go ----------------------------------------------------------------------
@@ -331,6 +347,32 @@ def test_row_order_and_threads_do_not_show(rows, shuffle, threads):
     other.parallel_rows = 1
     other.step(0)
     assert by_name(world) == by_name(other)
+
+
+@pytest.mark.parametrize("law", LAWS)
+@given(some_rows(30), st.integers(1, 6))
+def test_how_strengths_are_found_does_not_show(law, rows, capacity):
+    """In a sweep of all memories, or for those of the crowded alone: the same ones go."""
+    outcomes = []
+    for share in (0.0, np.inf):
+        world, ids, reader = crowded(rows, Retention(law=law), Room(capacity=capacity))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("populace.systems.capacity.SWEEP_FROM", share)
+            world.step(0)
+        outcomes.append((gone(world, ids), reader.read().count.tolist()))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_memories_go_in_the_order_of_their_indices():
+    """Observers see the same order in a world that was filled in any order of owners."""
+    rows = [row for owner in range(AGENTS) for row in by_strength(12, owner)]
+    order = np.random.default_rng(4).permutation(len(rows))
+    world, _, _ = crowded(rows, Room(capacity=10), order=order)
+    seen = []
+    world.observe("despawn", Memory, lambda _, ids: seen.extend(ids.tolist()))
+    world.step(0)
+    assert len(seen) == 3 * AGENTS
+    assert seen == sorted(seen)
 
 
 def test_tables_do_not_show():
