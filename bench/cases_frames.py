@@ -27,7 +27,7 @@ AREA = "published"
 DT = f4(frames.DT)
 DT_US = 16_000
 WALL, HEALTHY, RESPAWN = f4(frames.WALL), f4(frames.HEALTHY), f4(frames.RESPAWN)
-DRAINED = f4(frames.DRAIN * frames.DT)  # in a frame
+DRAINED = f4(frames.DRAINED)
 DAMAGE = f4(frames.DAMAGE)
 
 

@@ -83,7 +83,6 @@ def swept(n: int, threads: int) -> Contest:
 
 @case(
     "sweep", area="sweeps", target=ratio(1.25, from_size=10_000_000), sizes=SIZES, bytes_each=250,
-    fast=True,
 )  # fmt: skip
 def sweep_ties(n: int) -> Contest:
     """Strength of all ties; bound: a memcpy that moves the same 16 bytes a row (8 read, 8
@@ -137,7 +136,7 @@ def contacts_100k(n: int) -> Contest:
     capacity = 1 << (n * 5 // 3).bit_length()
     shift = np.uint64(65 - capacity.bit_length())
     key_value = np.zeros((capacity, 2), np.uint64)
-    weights, rows = np.full(n, 3, np.float32), np.zeros(n, np.uint32)
+    weights, rows = np.full(n, 3, np.float32), np.zeros(max(n, CONTACTS), np.uint32)
     made, last, out = np.zeros(n, np.uint64), village.last.copy(), np.zeros(n, np.float32)
     bare.find_or_insert(key_value, shift, keys, weights.copy(), weights, 0, True, rows, made)
     wanted = keys[place]

@@ -7,8 +7,11 @@ batch in one method, so that what is timed is its own loop. Numbers are Python's
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -255,6 +258,15 @@ def get_tenth(make: Make, n: int) -> Entry:
     return Entry(read, lambda: _equal(found, columns[0, places]))
 
 
+def workloads(make: Make) -> dict[str, Callable[[int], Entry]]:
+    """All of these for one kind of bodies."""
+    of = (
+        spawn_4c, iter_2c, add_remove_all, add_remove_tenth, despawn_spawn_tenth, set_tenth,
+        get_tenth,
+    )  # fmt: skip
+    return {each.__name__: partial(each, make) for each in of}
+
+
 def _equal(found: Sequence[float], expected: inputs.Floats) -> None:
     assert np.array_equal(found, expected)
 
@@ -283,6 +295,18 @@ def check_strengths(of: Sequence[Any], given: inputs.Traces, now: int) -> None:
 def newcomers(crowd: inputs.Crowd) -> list[Memory]:
     """The memories of this round."""
     return made(Memory, [crowd.owner[crowd.places], crowd.importance[crowd.places]])
+
+
+def least_important(memories: Iterable[tuple[Any, Memory]]) -> list[Any]:
+    """The entities that go: a dict of lists by owner, each list sorted, the weakest cut off."""
+    mine: defaultdict[int, list[tuple[float, Any]]] = defaultdict(list)
+    for entity, memory in memories:
+        mine[memory.owner].append((memory.importance, entity))
+    going = []
+    for each in mine.values():
+        each.sort(key=itemgetter(0), reverse=True)
+        going += [entity for _, entity in each[inputs.KEPT :]]
+    return going
 
 
 def check_kept(memories: Sequence[Any], crowd: inputs.Crowd) -> None:

@@ -103,7 +103,7 @@ def compiled(source: Source) -> ctypes.CDLL:
         includes = [f"-I{folder}" for folder in source.folders]
         objects = []
         for part, language in ((HERE / source.file, CPP), *((each, C) for each in source.beside)):
-            objects.append(str(BUILT / f"{part.stem}-{key}.{os.getpid()}.o"))
+            objects.append(str(BUILT / f"{part.name}-{key}.{os.getpid()}.o"))
             told = [*language, *FLAGS, *source.flags, *includes]
             run([command, *told, "-c", str(part), "-o", objects[-1]])
         half = made.with_suffix(f".{os.getpid()}")  # whole or not there, whoever else compiles

@@ -10,35 +10,13 @@
 #include <utility>
 #include <vector>
 
+#include "components.hpp"
 #include "weakest.hpp"
 
 namespace {
 
 using Entities = std::vector<entt::entity>;
 
-struct Position {
-    float x, y;
-};
-struct Velocity {
-    float x, y;
-};
-struct Data {
-    float value;
-};
-struct Health {
-    float value;
-};
-struct Trace {
-    float importance, stability;
-    std::int64_t accessed;
-};
-struct Recollection {
-    float importance, last;
-    std::uint32_t count;
-};
-struct Strength {
-    float value;
-};
 struct Owned {
     std::uint32_t owner;
     float importance;
@@ -48,19 +26,6 @@ struct Edge {
     float weight;
 };
 template <int> struct Letter {};
-
-// Columns of floats as the components of rows.
-struct Rows {
-    std::vector<Position> position;
-    std::vector<Velocity> velocity;
-
-    Rows(std::int64_t n, const float *columns) : position(n), velocity(n) {
-        for (std::int64_t i = 0; i < n; ++i) {
-            position[i] = Position{columns[i], columns[n + i]};
-            velocity[i] = Velocity{columns[2 * n + i], columns[3 * n + i]};
-        }
-    }
-};
 
 // All rows of the group of two components, a page of both at a time.
 template <typename First, typename Second, typename Work>
@@ -109,8 +74,17 @@ struct Spawning : Moving {
 struct Changing : Moving {
     Entities some;
 
+    Changing(std::int64_t n, const float *columns) {
+        Rows rows{n, columns};
+        add(rows, all);
+    }
+
     void give(const Entities &entities) {
         registry.insert<Health>(entities.begin(), entities.end(), Health{2.0f});
+    }
+
+    void take(const Entities &entities) {
+        registry.remove<Health>(entities.begin(), entities.end());
     }
 };
 
@@ -118,6 +92,11 @@ struct Churning : Moving {
     Entities going, made;
     std::vector<std::int64_t> places;
     Rows rows{0, nullptr};
+
+    Churning(std::int64_t n, const float *columns) {
+        Rows given{n, columns};
+        add(given, all);
+    }
 };
 
 struct Fragmented {
@@ -199,8 +178,6 @@ void *moving_new(std::int64_t n, const float *columns) {
     return moving;
 }
 
-void moving_free(void *held) { delete static_cast<Moving *>(held); }
-
 std::int64_t moving_step(void *held, float dt) {
     by_pages<Position, Velocity>(
         static_cast<Moving *>(held)->registry,
@@ -239,8 +216,6 @@ void *fragmented_new(std::int64_t n_tables, std::int64_t n, const float *values)
     return fragmented;
 }
 
-void fragmented_free(void *held) { delete static_cast<Fragmented *>(held); }
-
 std::int64_t fragmented_double(void *held) {
     auto every = static_cast<Fragmented *>(held)->registry.view<Data>();
     every.each([](Data &data) { data.value *= 2.0f; });
@@ -262,10 +237,6 @@ std::int64_t fragmented_read(void *held, float *out) {
 
 // -- spawn_4c ------------------------------------------------------------------------------------
 
-void *spawning_new(std::int64_t n, const float *columns) { return new Spawning{n, columns}; }
-
-void spawning_free(void *held) { delete static_cast<Spawning *>(held); }
-
 std::int64_t spawning_clear(void *held) {
     static_cast<Spawning *>(held)->registry.clear();
     return 0;
@@ -277,56 +248,11 @@ std::int64_t spawning_spawn(void *held) {
     return static_cast<std::int64_t>(spawning.all.size());
 }
 
-std::int64_t spawning_read(void *held, std::int64_t n, float *out) {
-    return static_cast<Spawning *>(held)->read(n, out);
-}
-
 // -- add_remove_all, add_remove_tenth ------------------------------------------------------------
-
-void *changing_new(std::int64_t n, const float *columns) {
-    auto *changing = new Changing;
-    Rows rows{n, columns};
-    changing->add(rows, changing->all);
-    return changing;
-}
-
-void changing_free(void *held) { delete static_cast<Changing *>(held); }
-
-std::int64_t changing_add_all(void *held) {
-    auto &changing = *static_cast<Changing *>(held);
-    changing.give(changing.all);
-    return 0;
-}
 
 std::int64_t changing_remove_all(void *held) {
     static_cast<Changing *>(held)->registry.clear<Health>();
     return 0;
-}
-
-std::int64_t changing_all(void *held) { return changing_add_all(held) + changing_remove_all(held); }
-
-std::int64_t changing_pick(void *held, std::int64_t k, const std::int64_t *places) {
-    auto &changing = *static_cast<Changing *>(held);
-    changing.some.clear();
-    for (std::int64_t i = 0; i < k; ++i)
-        changing.some.push_back(changing.all[places[i]]);
-    return k;
-}
-
-std::int64_t changing_add_some(void *held) {
-    auto &changing = *static_cast<Changing *>(held);
-    changing.give(changing.some);
-    return 0;
-}
-
-std::int64_t changing_remove_some(void *held) {
-    auto &changing = *static_cast<Changing *>(held);
-    changing.registry.remove<Health>(changing.some.begin(), changing.some.end());
-    return 0;
-}
-
-std::int64_t changing_some(void *held) {
-    return changing_add_some(held) + changing_remove_some(held);
 }
 
 std::int64_t changing_health(void *held) {
@@ -336,31 +262,7 @@ std::int64_t changing_health(void *held) {
     return having;
 }
 
-std::int64_t changing_read(void *held, std::int64_t n, float *out) {
-    return static_cast<Changing *>(held)->read(n, out);
-}
-
 // -- despawn_spawn_tenth -------------------------------------------------------------------------
-
-void *churning_new(std::int64_t n, const float *columns) {
-    auto *churning = new Churning;
-    Rows rows{n, columns};
-    churning->add(rows, churning->all);
-    return churning;
-}
-
-void churning_free(void *held) { delete static_cast<Churning *>(held); }
-
-std::int64_t churning_pick(
-    void *held, std::int64_t k, const std::int64_t *places, const float *born) {
-    auto &churning = *static_cast<Churning *>(held);
-    churning.places.assign(places, places + k);
-    churning.going.clear();
-    for (std::int64_t i = 0; i < k; ++i)
-        churning.going.push_back(churning.all[places[i]]);
-    churning.rows = Rows{k, born};
-    return k;
-}
 
 std::int64_t churning_run(void *held) {
     auto &churning = *static_cast<Churning *>(held);
@@ -369,10 +271,6 @@ std::int64_t churning_run(void *held) {
     for (std::size_t i = 0; i < churning.places.size(); ++i)
         churning.all[churning.places[i]] = churning.made[i];
     return 0;
-}
-
-std::int64_t churning_read(void *held, std::int64_t n, float *out) {
-    return static_cast<Churning *>(held)->read(n, out);
 }
 
 // -- sweep_decay ---------------------------------------------------------------------------------
@@ -390,8 +288,6 @@ void *minds_new(
     minds->registry.insert<Strength>(minds->all.begin(), minds->all.end(), Strength{0.0f});
     return minds;
 }
-
-void minds_free(void *held) { delete static_cast<Minds *>(held); }
 
 std::int64_t minds_decay(void *held, std::int64_t now) {
     by_pages<Trace, Strength>(
@@ -461,14 +357,6 @@ std::int64_t hoard_add(
     return k;
 }
 
-void *hoard_new(std::int64_t n, const std::uint32_t *owner, const float *importance) {
-    auto *hoard = new Hoard;
-    hoard_add(hoard, n, owner, importance);
-    return hoard;
-}
-
-void hoard_free(void *held) { delete static_cast<Hoard *>(held); }
-
 std::int64_t hoard_prune(void *held, std::int64_t n_owners, std::int64_t kept) {
     auto &hoard = *static_cast<Hoard *>(held);
     hoard.look();
@@ -481,16 +369,6 @@ std::int64_t hoard_prune(void *held, std::int64_t n_owners, std::int64_t kept) {
             hoard.going.push_back(hoard.entity[row]);
     hoard.registry.destroy(hoard.going.begin(), hoard.going.end());
     return marked;
-}
-
-std::int64_t hoard_read(
-    void *held, std::int64_t n, std::uint32_t *owner, float *importance) {
-    auto &hoard = *static_cast<Hoard *>(held);
-    hoard.look();
-    const auto there = static_cast<std::int64_t>(hoard.owner.size());
-    std::copy_n(hoard.owner.begin(), std::min(n, there), owner);
-    std::copy_n(hoard.importance.begin(), std::min(n, there), importance);
-    return there;
 }
 
 // -- edges_update --------------------------------------------------------------------------------
@@ -509,8 +387,6 @@ void *edges_new(
         edges->found.emplace(Edges::key_of(source[i], target[i]), edges->all[i]);
     return edges;
 }
-
-void edges_free(void *held) { delete static_cast<Edges *>(held); }
 
 std::int64_t edges_renew(void *held, const float *weight) {
     auto &edges = *static_cast<Edges *>(held);
@@ -544,3 +420,5 @@ std::int64_t edges_read(void *held, float *out) {
 }
 
 } // extern "C"
+
+#include "exports.hpp"

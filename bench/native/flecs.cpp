@@ -11,33 +11,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "components.hpp"
 #include "weakest.hpp"
 
 namespace {
 
-struct Position {
-    float x, y;
-};
-struct Velocity {
-    float x, y;
-};
-struct Data {
-    float value;
-};
-struct Health {
-    float value;
-};
-struct Trace {
-    float importance, stability;
-    std::int64_t accessed;
-};
-struct Recollection {
-    float importance, last;
-    std::uint32_t count;
-};
-struct Strength {
-    float value;
-};
 struct Owned {
     std::uint32_t owner;
 };
@@ -94,19 +72,6 @@ struct World {
 template <typename Type> Type *field(ecs_iter_t *it, int which) {
     return static_cast<Type *>(ecs_field_w_size(it, sizeof(Type), which));
 }
-
-// Columns of floats as the components of rows, and back.
-struct Rows {
-    std::vector<Position> position;
-    std::vector<Velocity> velocity;
-
-    Rows(std::int64_t n, const float *columns) : position(n), velocity(n) {
-        for (std::int64_t i = 0; i < n; ++i) {
-            position[i] = {columns[i], columns[n + i]};
-            velocity[i] = {columns[2 * n + i], columns[3 * n + i]};
-        }
-    }
-};
 
 struct Moving : World {
     ecs_id_t position = component<Position>("Position"), velocity = component<Velocity>("Velocity");
@@ -293,8 +258,6 @@ void *moving_new(std::int64_t n, const float *columns) {
     return moving;
 }
 
-void moving_free(void *held) { delete static_cast<Moving *>(held); }
-
 std::int64_t moving_step(void *held, float dt) {
     auto &moving = *static_cast<Moving *>(held);
     ecs_iter_t it = ecs_query_iter(moving.world, moving.both);
@@ -319,8 +282,6 @@ void *fragmented_new(std::int64_t n_tables, std::int64_t n, const float *values)
     return new Fragmented{n_tables, n, values};
 }
 
-void fragmented_free(void *held) { delete static_cast<Fragmented *>(held); }
-
 std::int64_t fragmented_double(void *held) {
     static_cast<Fragmented *>(held)->each([](float &value) { value *= 2.0f; });
     return 0;
@@ -339,10 +300,6 @@ std::int64_t fragmented_read(void *held, float *out) {
 
 // -- spawn_4c ------------------------------------------------------------------------------------
 
-void *spawning_new(std::int64_t n, const float *columns) { return new Spawning{n, columns}; }
-
-void spawning_free(void *held) { delete static_cast<Spawning *>(held); }
-
 std::int64_t spawning_clear(void *held) {
     auto &spawning = *static_cast<Spawning *>(held);
     ecs_delete_with(spawning.world, spawning.position);
@@ -355,52 +312,12 @@ std::int64_t spawning_spawn(void *held) {
     return spawning.n;
 }
 
-std::int64_t spawning_read(void *held, std::int64_t n, float *out) {
-    return static_cast<Spawning *>(held)->read(n, out);
-}
-
 // -- add_remove_all, add_remove_tenth ------------------------------------------------------------
-
-void *changing_new(std::int64_t n, const float *columns) { return new Changing{n, columns}; }
-
-void changing_free(void *held) { delete static_cast<Changing *>(held); }
-
-std::int64_t changing_add_all(void *held) {
-    auto &changing = *static_cast<Changing *>(held);
-    changing.give(changing.all);
-    return 0;
-}
 
 std::int64_t changing_remove_all(void *held) {
     auto &changing = *static_cast<Changing *>(held);
     ecs_remove_all(changing.world, changing.health);
     return 0;
-}
-
-std::int64_t changing_all(void *held) { return changing_add_all(held) + changing_remove_all(held); }
-
-std::int64_t changing_pick(void *held, std::int64_t k, const std::int64_t *places) {
-    auto &changing = *static_cast<Changing *>(held);
-    changing.some.clear();
-    for (std::int64_t i = 0; i < k; ++i)
-        changing.some.push_back(changing.all[places[i]]);
-    return k;
-}
-
-std::int64_t changing_add_some(void *held) {
-    auto &changing = *static_cast<Changing *>(held);
-    changing.give(changing.some);
-    return 0;
-}
-
-std::int64_t changing_remove_some(void *held) {
-    auto &changing = *static_cast<Changing *>(held);
-    changing.take(changing.some);
-    return 0;
-}
-
-std::int64_t changing_some(void *held) {
-    return changing_add_some(held) + changing_remove_some(held);
 }
 
 std::int64_t changing_health(void *held) {
@@ -414,26 +331,7 @@ std::int64_t changing_health(void *held) {
     return having;
 }
 
-std::int64_t changing_read(void *held, std::int64_t n, float *out) {
-    return static_cast<Changing *>(held)->read(n, out);
-}
-
 // -- despawn_spawn_tenth -------------------------------------------------------------------------
-
-void *churning_new(std::int64_t n, const float *columns) { return new Churning{n, columns}; }
-
-void churning_free(void *held) { delete static_cast<Churning *>(held); }
-
-std::int64_t churning_pick(
-    void *held, std::int64_t k, const std::int64_t *places, const float *born) {
-    auto &churning = *static_cast<Churning *>(held);
-    churning.places.assign(places, places + k);
-    churning.going.clear();
-    for (std::int64_t i = 0; i < k; ++i)
-        churning.going.push_back(churning.all[places[i]]);
-    churning.rows = Rows{k, born};
-    return k;
-}
 
 std::int64_t churning_run(void *held) {
     auto &churning = *static_cast<Churning *>(held);
@@ -443,10 +341,6 @@ std::int64_t churning_run(void *held) {
     for (std::size_t i = 0; i < churning.places.size(); ++i)
         churning.all[churning.places[i]] = born[i];
     return 0;
-}
-
-std::int64_t churning_read(void *held, std::int64_t n, float *out) {
-    return static_cast<Churning *>(held)->read(n, out);
 }
 
 // -- sweep_decay ---------------------------------------------------------------------------------
@@ -461,8 +355,6 @@ void *minds_new(
     minds->make(n, minds->trace, traces.data(), minds->strength, strengths.data());
     return minds;
 }
-
-void minds_free(void *held) { delete static_cast<Minds *>(held); }
 
 std::int64_t minds_decay(void *held, std::int64_t now) {
     auto &minds = *static_cast<Minds *>(held);
@@ -539,14 +431,6 @@ std::int64_t hoard_add(
     return k;
 }
 
-void *hoard_new(std::int64_t n, const std::uint32_t *owner, const float *importance) {
-    auto *hoard = new Hoard;
-    hoard_add(hoard, n, owner, importance);
-    return hoard;
-}
-
-void hoard_free(void *held) { delete static_cast<Hoard *>(held); }
-
 std::int64_t hoard_prune(void *held, std::int64_t n_owners, std::int64_t kept) {
     auto &hoard = *static_cast<Hoard *>(held);
     hoard.look();
@@ -555,16 +439,6 @@ std::int64_t hoard_prune(void *held, std::int64_t n_owners, std::int64_t kept) {
         if (hoard.weakest.goes[row])
             ecs_delete(hoard.world, hoard.entity[row]);
     return marked;
-}
-
-std::int64_t hoard_read(
-    void *held, std::int64_t n, std::uint32_t *owner, float *importance) {
-    auto &hoard = *static_cast<Hoard *>(held);
-    hoard.look();
-    const auto there = static_cast<std::int64_t>(hoard.owner.size());
-    std::copy_n(hoard.owner.begin(), std::min(n, there), owner);
-    std::copy_n(hoard.importance.begin(), std::min(n, there), importance);
-    return there;
 }
 
 // -- edges_update --------------------------------------------------------------------------------
@@ -584,8 +458,6 @@ void *edges_new(
         edges->found.emplace(Edges::key_of(source[i], target[i]), made[i]);
     return edges;
 }
-
-void edges_free(void *held) { delete static_cast<Edges *>(held); }
 
 std::int64_t edges_renew(void *held, const float *weight) {
     return static_cast<Edges *>(held)->each(
@@ -615,3 +487,5 @@ std::int64_t edges_read(void *held, float *out) {
 }
 
 } // extern "C"
+
+#include "exports.hpp"

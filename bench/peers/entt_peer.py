@@ -7,11 +7,8 @@ decays are libm's.
 
 from __future__ import annotations
 
-import ctypes
-from functools import partial
-
-from ..native import CompiledPeer, Source, compiled, header, why_not
-from ..native.entries import MAKERS, entries
+from ..native import Source, header
+from ..native.libraries import library_peer
 
 HEADER = "entt/entt.hpp"
 MISSING = f"no {HEADER}; a package of EnTT brings it, or ENTT_INCLUDE=FOLDER names where it is"
@@ -25,28 +22,4 @@ def source() -> Source | None:
     return Source("entt.cpp", ("-std=c++20", "-DNDEBUG"), (folder,), needs=(folder / HEADER,))
 
 
-def library() -> ctypes.CDLL:
-    """The workloads with EnTT, compiled."""
-    found = source()
-    if found is None:
-        raise LookupError(MISSING)
-    return compiled(found)
-
-
-def version() -> str:
-    """The version that its header tells, "" without it."""
-    if source() is None:
-        return ""
-    tell = library().version
-    tell.restype = ctypes.c_char_p
-    return str(tell().decode())
-
-
-PEER = CompiledPeer(
-    "EnTT",
-    "",
-    workloads=entries(library, *MAKERS),
-    largest=1_000_000,
-    absent=partial(why_not, source, MISSING),
-    told=version,
-)
+PEER = library_peer("EnTT", source, MISSING)

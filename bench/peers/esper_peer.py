@@ -8,14 +8,9 @@ floats.
 
 from __future__ import annotations
 
-import itertools
-import weakref
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from math import exp, log1p
-from operator import itemgetter
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +22,6 @@ from ..objects import (
     HEALTH,
     LETTERS,
     Bodies,
-    Data,
     Edge,
     Health,
     Memory,
@@ -38,34 +32,8 @@ from ..objects import (
     Velocity,
 )
 from ..published import esper_runs
+from ..published.esper_runs import Context
 from . import Entry, Peer
-
-_numbers = itertools.count()
-
-
-class Context:
-    """A world of esper's own, which ends with this object."""
-
-    def __init__(self) -> None:
-        import esper
-
-        self.esper: Any = esper
-        self.name = f"bench {next(_numbers)}"
-        self.enter()
-        weakref.finalize(self, forget, esper, self.name).atexit = False
-
-    def enter(self) -> Any:
-        """The library, whose functions act on this world from now on. Under 1 µs."""
-        if self.esper.current_world != self.name:
-            self.esper.switch_world(self.name)
-        return self.esper
-
-
-def forget(esper: Any, name: str) -> None:
-    """Let a world go."""
-    if esper.current_world == name:
-        esper.switch_world("default")
-    esper.delete_world(name)
 
 
 class Entities(Bodies):
@@ -119,24 +87,6 @@ class Entities(Bodies):
     def read(self) -> list[float]:
         find = self.context.enter().component_for_entity
         return [find(entity, Position).x for entity in self.picks]
-
-
-def iter_frag26(n: int) -> Entry:
-    """A loop over get_component, cached; 26 sets of entities that have another component too."""
-    context = Context()
-    create = context.esper.create_entity
-    for letter, (begin, end) in zip(LETTERS, inputs.fragments(n), strict=True):
-        for number in range(begin, end):
-            create(Data(float(number)), letter())
-
-    def double() -> None:
-        for _, data in context.enter().get_component(Data):
-            data.value *= 2.0
-
-    def check() -> None:
-        objects.check_doubled([data for _, data in context.enter().get_component(Data)], n)
-
-    return Entry(double, check)
 
 
 def sweep_decay(n: int) -> Entry:
@@ -197,13 +147,8 @@ def prune_owners(n: int) -> Entry:
 
     def prune() -> None:
         esper = context.enter()
-        mine: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)
-        for entity, memory in esper.get_component(Memory):
-            mine[memory.owner].append((memory.importance, entity))
-        for memories in mine.values():
-            memories.sort(key=itemgetter(0), reverse=True)
-            for _, entity in memories[inputs.KEPT :]:
-                esper.delete_entity(entity)
+        for entity in objects.least_important(esper.get_component(Memory)):
+            esper.delete_entity(entity)
         esper.clear_dead_entities()
 
     def check() -> None:
@@ -240,14 +185,8 @@ PEER = Peer(
     "esper",
     "esper",
     workloads={
-        "spawn_4c": partial(objects.spawn_4c, Entities),
-        "iter_2c": partial(objects.iter_2c, Entities),
-        "iter_frag26": iter_frag26,
-        "add_remove_all": partial(objects.add_remove_all, Entities),
-        "add_remove_tenth": partial(objects.add_remove_tenth, Entities),
-        "despawn_spawn_tenth": partial(objects.despawn_spawn_tenth, Entities),
-        "set_tenth": partial(objects.set_tenth, Entities),
-        "get_tenth": partial(objects.get_tenth, Entities),
+        **objects.workloads(Entities),
+        "iter_frag26": partial(esper_runs.frag_iter, letters=LETTERS),
         "sweep_decay": sweep_decay,
         "decay_w6": decay_w6,
         "prune_owners": prune_owners,

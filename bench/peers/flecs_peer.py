@@ -6,11 +6,8 @@ its makers say, without its checks (NDEBUG). The exponentials of the decays are 
 
 from __future__ import annotations
 
-import ctypes
-from functools import partial
-
-from ..native import CompiledPeer, Source, compiled, header, why_not
-from ..native.entries import MAKERS, entries
+from ..native import Source, header
+from ..native.libraries import library_peer
 
 MISSING = "no flecs.h and flecs.c; FLECS_INCLUDE=FOLDER names where they are"
 
@@ -26,28 +23,4 @@ def source() -> Source | None:
     )  # fmt: skip
 
 
-def library() -> ctypes.CDLL:
-    """The workloads with flecs, compiled."""
-    found = source()
-    if found is None:
-        raise LookupError(MISSING)
-    return compiled(found)
-
-
-def version() -> str:
-    """The version that its header tells, "" without it."""
-    if source() is None:
-        return ""
-    tell = library().version
-    tell.restype = ctypes.c_char_p
-    return str(tell().decode())
-
-
-PEER = CompiledPeer(
-    "flecs",
-    "",
-    workloads=entries(library, *MAKERS),
-    largest=1_000_000,
-    absent=partial(why_not, source, MISSING),
-    told=version,
-)
+PEER = library_peer("flecs", source, MISSING)

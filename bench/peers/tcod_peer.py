@@ -9,11 +9,9 @@ Python's floats.
 from __future__ import annotations
 
 import gc
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from math import exp, log1p
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -26,7 +24,6 @@ from ..objects import (
     HEALTH,
     LETTERS,
     Bodies,
-    Data,
     Edge,
     Health,
     Memory,
@@ -37,14 +34,8 @@ from ..objects import (
     Velocity,
 )
 from ..published import tcod_runs
+from ..published.tcod_runs import registry_of
 from . import Entry, Peer
-
-
-def registry_of() -> Any:
-    """A new one."""
-    from tcod.ecs import Registry
-
-    return Registry()
 
 
 class Entities(Bodies):
@@ -95,20 +86,6 @@ class Entities(Bodies):
 
     def read(self) -> list[float]:
         return [entity.components[Position].x for entity in self.picks]
-
-
-def iter_frag26(n: int) -> Entry:
-    """A loop over Q[Data]; entities of 26 letters, each of which is a component without values."""
-    registry = registry_of()
-    for letter, (begin, end) in zip(LETTERS, inputs.fragments(n), strict=True):
-        for number in range(begin, end):
-            registry.new_entity({Data: Data(float(number)), letter: letter()})
-
-    def double() -> None:
-        for (data,) in registry.Q[(Data,)]:
-            data.value *= 2.0
-
-    return Entry(double, lambda: objects.check_doubled([d for (d,) in registry.Q[(Data,)]], n))
 
 
 def sweep_decay(n: int) -> Entry:
@@ -168,13 +145,8 @@ def prune_owners(n: int) -> Entry:
         registry.Q.all_of([Memory]).get_entities()  # the frame before would have cached it
 
     def prune() -> None:
-        mine: defaultdict[int, list[tuple[float, Any]]] = defaultdict(list)
-        for entity, memory in registry.Q[Entity, Memory]:
-            mine[memory.owner].append((memory.importance, entity))
-        for memories in mine.values():
-            memories.sort(key=itemgetter(0), reverse=True)
-            for _, entity in memories[inputs.KEPT :]:
-                entity.clear()
+        for entity in objects.least_important(registry.Q[Entity, Memory]):
+            entity.clear()
 
     def check() -> None:
         objects.check_kept([memory for (memory,) in registry.Q[(Memory,)]], crowd)
@@ -213,14 +185,8 @@ PEER = Peer(
     "tcod-ecs",
     "tcod-ecs",
     workloads={
-        "spawn_4c": partial(objects.spawn_4c, Entities),
-        "iter_2c": partial(objects.iter_2c, Entities),
-        "iter_frag26": iter_frag26,
-        "add_remove_all": partial(objects.add_remove_all, Entities),
-        "add_remove_tenth": partial(objects.add_remove_tenth, Entities),
-        "despawn_spawn_tenth": partial(objects.despawn_spawn_tenth, Entities),
-        "set_tenth": partial(objects.set_tenth, Entities),
-        "get_tenth": partial(objects.get_tenth, Entities),
+        **objects.workloads(Entities),
+        "iter_frag26": partial(tcod_runs.frag_iter, letters=LETTERS),
         "sweep_decay": sweep_decay,
         "decay_w6": decay_w6,
         "prune_owners": prune_owners,

@@ -33,6 +33,7 @@ SIZES = (200, 1_000, 5_000, 20_000, 100_000)
 
 WALL = 50.0  # w2: how far from the middle
 DRAIN = 40.0  # w3: points of health a second, while alive
+DRAINED = DRAIN * DT  # in a frame
 RESPAWN = 0.5  # w3: s
 HEALTHY = 100.0  # w3: points of health after a respawn
 DAMAGE = 3.0  # w4: points of health a hit
@@ -136,7 +137,7 @@ def expected(name: str, n: int) -> State:
                 velocity = np.where(np.abs(position) > WALL, -velocity, velocity)
             elif step == "live":
                 was_dead = dead.copy()
-                hp[~was_dead] -= DRAIN * DT
+                hp[~was_dead] -= DRAINED
                 dies = ~was_dead & (hp <= 0)
                 timer[was_dead] -= DT
                 comes_back = was_dead & (timer <= 0)

@@ -20,7 +20,7 @@ from .frames import Columns
 
 DT = np.float32(frames.DT)
 WALL, HEALTHY, RESPAWN = (np.float32(v) for v in (frames.WALL, frames.HEALTHY, frames.RESPAWN))
-DRAINED, DAMAGE = np.float32(frames.DRAIN * frames.DT), np.float32(frames.DAMAGE)
+DRAINED, DAMAGE = np.float32(frames.DRAINED), np.float32(frames.DAMAGE)
 
 # -- ecs_bench_suite -----------------------------------------------------------------------------
 

@@ -158,7 +158,9 @@ class Data:
 
 def number(name: str) -> Any:
     """A component of one number, by that name."""
-    return dataclass(slots=True)(type(name, (), {"__annotations__": {"value": float}}))
+    return dataclass(slots=True)(
+        type(name, (), {"__annotations__": {"value": float}, "value": 0.0})
+    )
 
 
 LETTERS = tuple(number(f"Letter{letter}") for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")

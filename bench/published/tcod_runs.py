@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Sequence
 from typing import Any
 
-from .. import inputs
+from .. import inputs, objects
 from ..peers import Entry
 from . import frames, suite
 from .frames import (
     DAMAGE,
-    DRAIN,
+    DRAINED,
     DT,
     HEALTHY,
     RESPAWN,
@@ -23,8 +24,6 @@ from .frames import (
     Objects,
     Payload,
 )
-
-DRAINED = DRAIN * DT
 
 
 def registry_of() -> Any:
@@ -89,20 +88,20 @@ def simple_iter(n: int) -> Entry:
     return Entry(move, lambda: suite.check_bodies(bodies_of(registry), suite.moved(given)))
 
 
-def frag_iter(n: int) -> Entry:
-    """A loop over Q[Data]."""
-    from ..objects import check_doubled
-
+def frag_iter(n: int, letters: Sequence[type] = suite.LETTERS) -> Entry:
+    """A loop over Q[Data]; 26 sets of entities that have another component too."""
     registry = registry_of()
-    for letter, (begin, end) in zip(suite.LETTERS, inputs.fragments(n), strict=True):
+    for letter, (begin, end) in zip(letters, inputs.fragments(n), strict=True):
         for number in range(begin, end):
-            registry.new_entity({suite.Data: suite.Data(float(number)), letter: letter(0.0)})
+            registry.new_entity({suite.Data: suite.Data(float(number)), letter: letter()})
 
     def double() -> None:
         for (data,) in registry.Q[(suite.Data,)]:
             data.value *= 2.0
 
-    return Entry(double, lambda: check_doubled([d for (d,) in registry.Q[(suite.Data,)]], n))
+    return Entry(
+        double, lambda: objects.check_doubled([d for (d,) in registry.Q[(suite.Data,)]], n)
+    )
 
 
 class AddRemove(suite.AddRemove):

@@ -20,7 +20,7 @@ from ..peers import Entry
 from . import frames, suite
 from .frames import DT, Frames, State
 
-DRAINED, DT4 = np.float32(frames.DRAIN * DT), np.float32(DT)
+DRAINED, DT4 = np.float32(frames.DRAINED), np.float32(DT)
 RESPAWN, HEALTHY, DAMAGE, WALL = (
     np.float32(v) for v in (frames.RESPAWN, frames.HEALTHY, frames.DAMAGE, frames.WALL)
 )

@@ -139,6 +139,21 @@ def test_a_change_of_the_source_compiles_anew(monkeypatch, tmp_path):
 
 
 @needs_compiler
+def test_what_is_linked_in_may_have_the_name_of_the_source(monkeypatch, tmp_path):
+    """As flecs.cpp and the library's own flecs.c: both are in what is built."""
+    (tmp_path / "answer.c").write_text("long six(void) { return 6; }\n")
+    (tmp_path / "answer.cpp").write_text(
+        'extern "C" long six(); extern "C" long answer() { return 7 * six(); }\n'
+    )
+    monkeypatch.setattr(native, "HERE", tmp_path)
+    monkeypatch.setattr(native, "BUILT", tmp_path / "built")
+    try:
+        assert compiled(Source("answer.cpp", beside=(tmp_path / "answer.c",))).answer() == 42
+    finally:
+        compiled.cache_clear()
+
+
+@needs_compiler
 def test_a_source_that_does_not_compile_raises(monkeypatch, tmp_path):
     """CompilationError with what the compiler said."""
     (tmp_path / "wrong.cpp").write_text("this is no C++\n")

@@ -7,12 +7,25 @@ import pytest
 from bench.peers import esper_peer, mesa_peer, numpy_peer, polars_peer, tcod_peer, xecs_peer
 from bench.published import frames, models, suite
 
-from bench import cases_frames, cases_models, cases_published, harness
+from bench import (
+    cases_frames,
+    cases_models,
+    cases_published,
+    cases_published_compute,
+    cases_published_files,
+    harness,
+)
 from populace.ecs.errors import DeadEntityError
 
 CASES = [
     case
-    for module in (cases_published, cases_frames, cases_models)
+    for module in (
+        cases_published,
+        cases_published_compute,
+        cases_published_files,
+        cases_frames,
+        cases_models,
+    )
     for case in harness.cases_of(vars(module))
 ]
 PEERS = [
