@@ -54,7 +54,8 @@ class Group:
             if self.rows is None:
                 self.ordered = np.arange(self.table.n, dtype=np.uint32)
             else:
-                self.ordered = np.sort(self.rows)
+                self.ordered = self.rows.copy()
+                self.ordered.sort()
         return self.ordered
 
 

@@ -76,8 +76,8 @@ class Changes:
 
     def opened(self, table: Table, component: type, rows: Rows | None) -> None:
         """Rows of a component (None: all) have been written by the engine itself."""
-        table.open(component)
-        if component not in table.archetype.tracked:
+        table.open(component, rows is None)
+        if rows is None or component not in table.archetype.tracked:
             return
         n_chunks = -(-table.capacity // CHUNK)
         flags = table.dirty.get(component)
@@ -86,7 +86,7 @@ class Changes:
             if flags is not None:
                 grown[: flags.size] = flags
             flags = table.dirty[component] = grown
-        flags[rows // CHUNK if rows is not None else slice(None)] = True
+        flags[rows // CHUNK] = True
 
     def settle(self, table: Table) -> None:
         """Compare the opened chunks of a table with their shadows and stamp what differs."""

@@ -14,7 +14,7 @@ from .entities import FREE, INDEX_MASK
 from .errors import ColumnValueError, InvariantError
 from .fields import NOBODY
 from .pairs import pair_keys
-from .table import Table
+from .table import Table, address_of
 from .values import check_column
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _check_table(store: Store, table: Table, number: int) -> None:
         _fault(f"table {name} has {n:,} rows, {len(table.buffers)} columns of {table.capacity:,}")
     for key, buffer, raw in zip(name.keys, table.buffers, table.raw, strict=True):
         shape = (table.capacity, key.width) if key.width else (table.capacity,)
-        if buffer.shape != shape or buffer.dtype != key.dtype or buffer.ctypes.data != raw[0]:
+        if buffer.shape != shape or buffer.dtype != key.dtype or address_of(buffer) != raw[0]:
             _fault(f"column {key!r} of {name} is {buffer.dtype} {buffer.shape}, not {shape}")
     if not n:
         return

@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any, TypeVar, dataclass_transform, overload
 
@@ -37,15 +37,21 @@ _RESERVED = frozenset({"ids"})
 class Schema:
     """What the engine knows of a component or event class.
 
-    unique: the two `Entity` fields whose pair no two entities share, or (). texts: the `Text`
-    fields. is_event: made by `@event`: lives in a queue, never in a table.
+    persisted: the fields that a snapshot holds and that values can be given, all but the derived
+    ones. names: theirs. required: the names of those without a default. unique: the two `Entity`
+    fields whose pair no two entities share, or (). lasting: those and what else is written once.
+    texts: the `Text` fields. is_event: made by `@event`: lives in a queue, never in a table.
     """
 
     cls: type
     name: str
     fields: tuple[Field, ...]
+    persisted: tuple[Field, ...]
+    names: tuple[str, ...]
+    required: tuple[str, ...]
     requires: tuple[type, ...]
     unique: tuple[Field, ...]
+    lasting: tuple[Field, ...]
     texts: tuple[Field, ...]
     is_event: bool
     doc: str
@@ -55,15 +61,9 @@ class Schema:
         """Whether it has no fields."""
         return not self.fields
 
-    @property
-    def persisted(self) -> tuple[Field, ...]:
-        """The fields that a snapshot holds: all but the derived ones."""
-        return tuple(f for f in self.fields if not f.derived)
-
-    def missing(self, given: Iterable[str]) -> list[str]:
+    def missing(self, given: Container[str]) -> list[str]:
         """The fields that have no default and are not in `given`."""
-        names = set(given)
-        return [f.name for f in self.fields if f.default is ABSENT and f.name not in names]
+        return [name for name in self.required if name not in given]
 
 
 @overload
@@ -123,8 +123,8 @@ def schema(cls: Any) -> Schema:
 
     Raises UnknownComponentError for anything else.
     """
-    found = cls.__dict__.get("__populace__") if isinstance(cls, type) else None
-    if isinstance(found, Schema):
+    found = getattr(cls, "__populace__", None)
+    if isinstance(found, Schema) and found.cls is cls:  # not a value's, nor inherited
         return found
     hint = ""
     if isinstance(getattr(type(cls), "__populace__", None), Schema):
@@ -186,12 +186,18 @@ def _build(
         found = getattr(needed, "__populace__", None)
         if not isinstance(found, Schema) or found.is_event:
             raise ComponentDefinitionError(f"{name} requires {needed!r}, which is not a component")
+    persisted = tuple(f for f in fields if not f.derived)
+    pair = _unique_fields(name, fields, unique)
     made_schema = Schema(
         cls=cls,
         name=name,
         fields=tuple(fields),
+        persisted=persisted,
+        names=tuple(f.name for f in persisted),
+        required=tuple(f.name for f in fields if f.default is ABSENT),
         requires=tuple(requires),
-        unique=_unique_fields(name, fields, unique),
+        unique=pair,
+        lasting=tuple(f for f in fields if f in pair or f.fixed),
         texts=tuple(f for f in fields if f.kind == "text"),
         is_event=is_event,
         doc=inspect.getdoc(cls) or "",
@@ -246,7 +252,7 @@ def _signature(fields: list[Field]) -> inspect.Signature:
 
 def _init(self: Any, *values: Any, **given: Any) -> None:
     made: Schema = type(self).__populace__
-    names = [f.name for f in made.fields if not f.derived]
+    names = made.names
     if len(values) > len(names):
         raise UnknownFieldError(
             f"{made.name} has {len(names)} fields ({', '.join(names)}), got {len(values)} values"
@@ -272,7 +278,7 @@ def _setattr(self: Any, name: str, value: Any) -> None:
 
 def unknown_field(made: Schema, name: str) -> str:
     """Why a component cannot be given a field of that name, in words."""
-    names = [f.name for f in made.fields if not f.derived]
+    names = made.names
     if any(f.name == name for f in made.fields):
         return f"{made.name}.{name} is derived: a system fills it, it cannot be given"
     close = difflib.get_close_matches(name, names, 1)
@@ -292,7 +298,7 @@ def given_fields(value: Any) -> dict[str, Any]:
     return dict(value.__dict__)
 
 
-def require_fields(made: Schema, given: Iterable[str], doing: str) -> None:
+def require_fields(made: Schema, given: Container[str], doing: str) -> None:
     """Raise MissingFieldError where a field without default is not given."""
     absent = made.missing(given)
     if absent:

@@ -96,7 +96,7 @@ class _EdgeBatch:
         picked = (key[last] & INDEX_MASK).astype(np.intp)
         batch = self.store.locate(self.known[picked])
         self.store.refuse_missing(batch, {f.component for f in self.given}, self.doing)
-        self.store.refuse_fixed(self.given, self.doing)
+        self.store.refuse_lasting(self.given, self.doing)
         self.store.set_values(batch, self._picked(self.given, picked))
 
     def finish(self, rows: npt.NDArray[np.intp], first: npt.NDArray[np.intp]) -> Made:

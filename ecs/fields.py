@@ -91,8 +91,8 @@ class Field:
 
     dtype: of one value. width: 0 for one value a row, d for an (n, d) vector column. range: closed
     interval or None. default: `ABSENT` when it must be given. choices: the enum, for enum fields.
-    number: its place among the component's fields. sealed: why the column cannot be written in
-    place, in words, or "".
+    number: its place among the component's fields. shape: of one row's value. sealed: why the
+    column cannot be written in place, in words, or "".
     """
 
     __slots__ = (
@@ -111,6 +111,7 @@ class Field:
         "on_despawn",
         "range",
         "sealed",
+        "shape",
         "unit",
         "width",
     )
@@ -123,6 +124,7 @@ class Field:
     width: int
     choices: type[enum.IntEnum] | None
     sealed: str
+    shape: tuple[int, ...]
 
     def __init__(
         self,
@@ -146,11 +148,6 @@ class Field:
         self.finite = finite
         self.fixed = fixed
         self.doc = doc
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of one row's value."""
-        return (self.width,) if self.width else ()
 
     @property
     def row_bytes(self) -> int:
@@ -235,6 +232,7 @@ def bind_field(made: Field, component: type, name: str, number: int, annotation:
         made.kind, made.dtype, made.width = "vector", _scalar(made, vector.dtype), vector.width
     else:
         made.kind, made.dtype = "scalar", _scalar(made, annotation)
+    made.shape = (made.width,) if made.width else ()
     _check_rules(made)
     if made.derived:
         made.default = 0

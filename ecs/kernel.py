@@ -27,14 +27,17 @@ from .compiled import RowLoop, compile_rows
 from .component import schema
 from .errors import SystemSignatureError
 from .rowcode import RowSource, translate
+from .rows import fill_bytes
 from .system import BoundSystem, Sink, System, query_of, read_rules
-from .table import IDS, Key, Table
+from .table import EVERYONE, IDS, Key, Table
 from .text import TextPool
 
 if TYPE_CHECKING:
     from .world import World
 
 F = TypeVar("F", bound=Callable[..., Any])
+Known = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], list[int]]
+"""The `raw` of a table, of which the columns that a loop takes, (c, 2), and their doors."""
 Part = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # pointers (t, c), counts (t,)
 
 _ROLES = frozenset({"read", "write", "res", "id", "with", "without", "any"})
@@ -104,54 +107,53 @@ class KernelRun(BoundSystem):
         self._keys: list[Key] = [
             getattr(of[c.parameter], c.field) if c.field else IDS for c in rows.columns
         ]
-        written = {of[c.parameter] for c in rows.columns if c.writes}
-        self._written = [c for c in written if schema(c).persisted]
+        self._written = [key for key, c in zip(self._keys, rows.columns, strict=True) if c.writes]
         self._scalars = [(of[s.parameter], s.attribute) for s in rows.scalars]
         self._loop = system.loop
-        self._store = world.store
         self._seen = -1
-        self._known: dict[int, tuple[int, npt.NDArray[np.int64]]] = {}
+        self._known: dict[int, Known] = {}
         self._parts: list[Part] = []
-        self._opened: list[tuple[Table, type]] = []
+        self._doors = np.empty(0, np.int64)
         self._visited = (0, 0)
 
     def _look(self) -> None:
         world, tables = self.world, self.query.tables()
-        raw = [self._columns(table) for table in tables]
-        counts = np.array([t.n for t in tables], np.int64)
-        total = int(counts.sum())
+        known = [self._columns(table) for table in tables]
+        columns = [columns for _, columns, _ in known]
+        counts = [table.n for table in tables]
+        total = sum(counts)
         n_parts = world.threads if total >= world.parallel_rows else 1
-        self._parts = split(raw, counts, n_parts)
-        self._opened = [(t, c) for t in tables for c in self._written]
+        self._parts = split(columns, np.array(counts, np.int64), n_parts)
+        self._doors = np.array([door for *_, doors in known for door in doors], np.int64)
         self._visited = (len(tables), total)
         self._seen = self.query.filter.version
 
-    def _columns(self, table: Table) -> npt.NDArray[np.int64]:
-        """Address and bytes a row of the columns that the loop takes, (c, 2)."""
+    def _columns(self, table: Table) -> Known:
+        """What the loop takes of a table, good until it has other buffers."""
         known = self._known.get(table.number)
-        if known is None or known[0] != table.version:
+        if known is None or known[0] is not table.raw:
             place = table.archetype.place
             found = table.raw.take([place[key] for key in self._keys], axis=0)
-            known = self._known[table.number] = (table.version, found)
-        return known[1]
+            doors = table.doors([place[key] for key in self._written])
+            known = self._known[table.number] = (table.raw, found, doors)
+        return known
 
-    def _read_scalars(self) -> list[Any]:
+    def _read_scalars(self) -> tuple[Any, ...]:
         get = self.world.resources.get
-        return [getattr(get(cls), attribute) for cls, attribute in self._scalars]
+        return tuple([getattr(get(cls), attribute) for cls, attribute in self._scalars])
 
     def run(self, sink: Sink | None = None) -> tuple[int, int]:
         """Visit every row of every matching table."""
         self.query.tables()
         if self._seen != self.query.filter.version:
             self._look()
-        for table, component in self._opened:
-            self._store.changes.opened(table, component, None)
+        fill_bytes(self._doors, EVERYONE)
         scalars = self._read_scalars() if self._scalars else ()
         parts = self._parts
         if len(parts) == 1:
-            self._loop.run(*parts[0], scalars)
+            self._loop.call(parts[0] + scalars)
         elif parts:
-            self.world.schedule.spread([(self._loop.run, (*part, scalars)) for part in parts])
+            self.world.schedule.spread([(self._loop.call, (part + scalars,)) for part in parts])
         return self._visited
 
 

@@ -48,15 +48,17 @@ def value_at(typing_context, address, row, like):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, nogil=True)
-def copy_rows(source_c: Any, target_c: Any, from_k: Rows, to_k: Rows) -> None:
-    """target[c][to_k[j]] <- source[c][from_k[j]] for every column c and every j.
+def copy_rows(source_c: Any, target_c: Any, pair_p: Any, from_k: Rows, to_k: Rows) -> None:
+    """target[d][to_k[j]] <- source[c][from_k[j]] for every pair (c, d) of columns and every j.
 
-    source_c, target_c: (c, 2) i8 of address and bytes a row, equal bytes in both. O(c k).
+    source_c, target_c: (columns, 2) i8 of address and bytes a row. pair_p: (p, 2) i8 of columns
+    with equal bytes a row. O(p k).
     """
     one = np.int64(1)
-    for c in range(source_c.shape[0]):
+    for p in range(pair_p.shape[0]):
+        c, d = pair_p[p, 0], pair_p[p, 1]
         size = source_c[c, 1]
-        source, target = pointer_to(source_c[c, 0]), pointer_to(target_c[c, 0])
+        source, target = pointer_to(source_c[c, 0]), pointer_to(target_c[d, 0])
         if size == 4:
             a4, b4 = carray(source, one, np.uint32), carray(target, one, np.uint32)
             for j in range(from_k.size):
@@ -86,6 +88,22 @@ def copy_rows(source_c: Any, target_c: Any, from_k: Rows, to_k: Rows) -> None:
                 a, b = from_k[j] * size, to_k[j] * size
                 for w in range(size):
                     bx[b + w] = ax[a + w]
+
+
+@njit(cache=True, nogil=True)
+def fill_bytes(address_k: Any, value: int) -> None:
+    """The bytes at these addresses <- value. O(k)."""
+    for j in range(address_k.size):
+        carray(pointer_to(address_k[j]), np.int64(1), np.uint8)[0] = value
+
+
+@njit(cache=True, nogil=True)
+def first_repeat(row_k: Rows) -> int:
+    """The first place whose row is that of the next one, or -1. row_k: ascending. O(k)."""
+    for j in range(row_k.size - 1):
+        if row_k[j] == row_k[j + 1]:
+            return j
+    return -1
 
 
 @njit(cache=True, nogil=True)

@@ -88,6 +88,7 @@ class Schedule:
         self.phases = tuple(phases)
         self.entries: dict[str, Entry] = {}
         self._stages: dict[str, list[list[Entry]]] | None = None
+        self._buffers: list[Commands] = []
         self._pool: ThreadPoolExecutor | None = None
         self._spreading = 0  # the thread that spreads a stage
         self._left_out: set[str] = set()
@@ -169,9 +170,15 @@ class Schedule:
                 for phase in self.phases
             }
             plan = self._plan()
+            self._buffers = [entry.sink.commands for entry in plan]
             for entry in plan:
                 entry.spareable = can_be_spared(entry, plan)
         return self._stages
+
+    def buffers(self) -> list[Commands]:
+        """The queued commands of all systems, in the order of the plan."""
+        self.stages()
+        return self._buffers
 
     def _ordered(self, entries: list[Entry]) -> list[Entry]:
         names = {e.name for e in entries}

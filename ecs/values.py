@@ -10,6 +10,7 @@ Cost: one pass to check floats and ranged fields (their minimum and maximum), no
 from __future__ import annotations
 
 import enum
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -123,10 +124,11 @@ def _cast(field: Field, array: Array) -> Array:
     if target == "f" and source in "fiu":
         with np.errstate(over="ignore"):
             cast = array.astype(field.dtype)
-        overflown = np.isinf(cast) & (np.isfinite(array) if source == "f" else True)
-        if overflown.any():
-            place, bad = _first(array, overflown)
-            raise ColumnValueError(f"{field} is {field.dtype.name}: {bad}{place} overflows it")
+        if not _all_finite(cast):
+            overflown = np.isinf(cast) & (np.isfinite(array) if source == "f" else True)
+            if overflown.any():
+                place, bad = _first(array, overflown)
+                raise ColumnValueError(f"{field} is {field.dtype.name}: {bad}{place} overflows it")
         return cast
     if target in "iu" and source in "iu":
         limits = np.iinfo(field.dtype)
@@ -232,28 +234,24 @@ def _check_values(field: Field, array: Array) -> None:
 
 
 def _all_finite(array: Array) -> bool:
-    if array.dtype.itemsize == 2 or array.size < 2:
+    if array.size == 1:
+        return math.isfinite(array.item())
+    if array.dtype.itemsize == 2:
         return bool(np.isfinite(array).all())
-    flat = np.ascontiguousarray(array).reshape(-1)
-    if flat.dtype.itemsize == 4:
-        return int(_most_bits(flat.view(np.uint32), _LOW_31)) < _INFINITY_F4
-    return int(_most_bits(flat.view(np.uint64), _LOW_63)) < _INFINITY_F8
-
-
-_LOW_31, _INFINITY_F4 = np.uint32(0x7FFF_FFFF), 0x7F80_0000
-_LOW_63, _INFINITY_F8 = np.uint64(0x7FFF_FFFF_FFFF_FFFF), 0x7FF0_0000_0000_0000
+    return bool(_finite(array.ravel()))
 
 
 @njit(cache=True, nogil=True)
-def _most_bits(bits_n: Any, mask: Any) -> Any:
-    """The largest of bits_n & mask: all but the sign, so NaN and infinity come out on top.
+def _finite(value_n: Any) -> bool:
+    """Whether no value is NaN or an infinity: a finite one less itself is 0, any other NaN.
 
-    0.04 ns a byte, four times as fast as a sum, which would also have to be told from overflow.
+    No branch, so it vectorises: 0.01 to 0.04 ns a byte.
     """
-    most = bits_n[0] & mask
-    for i in range(1, bits_n.size):
-        most = max(most, bits_n[i] & mask)
-    return most
+    finite = True
+    for i in range(value_n.size):
+        rest = value_n[i] - value_n[i]
+        finite &= rest == rest
+    return finite
 
 
 def _first(array: Array, wrong: Array) -> tuple[str, Any]:

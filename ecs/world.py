@@ -22,7 +22,7 @@ from .commands import Commands
 from .component import component_tuple, schema
 from .digest import digest
 from .edges import ensure, upsert
-from .entities import Ids, as_ids
+from .entities import Ids, as_ids, by_table
 from .errors import (
     ColumnValueError,
     ComponentMissingError,
@@ -209,15 +209,14 @@ class World:
                 taken: Array = table.column(field).take(rows, axis=0)
                 return taken
         found = np.empty((asked.size, *field.shape), field.dtype)
-        for number in np.unique(tables):
+        for number, at, its in by_table(tables, rows):
             table = self.store.tables[number]
-            where = tables == number
             if field not in table.archetype.place:
                 raise ComponentMissingError(
-                    f"entity {int(asked[where][0])} has no {field.component.__name__}; it has "
+                    f"entity {int(asked[at[0]])} has no {field.component.__name__}; it has "
                     f"{table.archetype}"
                 )
-            found[where] = table.column(field)[rows[where]]
+            found[at] = table.column(field).take(its, axis=0)
         return found
 
     def at(self, ids: Any) -> list[Places]:
@@ -581,9 +580,7 @@ class World:
     def sync(self) -> int:
         """Apply all queued commands now, in the order of the plan. Returns how many."""
         self.store.guard("sync")
-        buffers = [e.sink.commands for stages in self.schedule.stages().values()
-                   for stage in stages for e in stage]  # fmt: skip
-        done = sum(buffer.apply() for buffer in buffers if len(buffer))
+        done = sum(buffer.apply() for buffer in self.schedule.buffers() if len(buffer))
         while len(self.commands):
             done += self.commands.apply()
         self.telemetry.commands += done

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from populace import Vector, World, Write, component, f8, field, i1, i8, system
+from populace import Vector, World, Write, component, f8, field, i1, i8, kernel, system
 from populace.ecs.errors import CapacityError, QueryError, UnknownComponentError, UntrackedError
 
 from .parts import Asleep, Friend, Hungry, Memory, Position, Tie, Trace, Velocity, Weight, refused
@@ -37,6 +37,34 @@ def only(query):
 
 
 # -- what counts ---------------------------------------------------------------------------------
+
+
+@kernel
+def double(position: Write[Position]):
+    position.x *= 2
+
+
+def test_a_kernel_counts_where_the_value_differs():
+    """At each run, in all its tables, also when it ran before somebody tracked what it writes, and
+    when tables have grown or were handed over since its last run."""
+    world = World()
+    still = world.spawn(3, Position(x=0), Hungry)
+    ids = np.concatenate([world.spawn(3, Position(x=1)), world.spawn(2, Position(x=1), Asleep)])
+    run = double.bind(world).run
+    run()
+    world.track(Position)
+    for change in (
+        lambda: None,
+        lambda: None,
+        lambda: world.spawn(40, Position(x=0)),
+        lambda: world.query(Position, with_=Asleep).add(Velocity),
+        lambda: world.despawn(still[:1]),
+    ):
+        change()
+        mark = world.mark()
+        run()
+        assert changed(world, mark) == sorted(ids.tolist())
+        assert changed(world, world.mark()) == []
 
 
 def test_spawn_and_add_count():

@@ -1,7 +1,9 @@
 """Ids: which resolve, which never do again, and which come next."""
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 from numba import njit
 
 from populace import NOBODY, World
@@ -312,3 +314,15 @@ def test_len_counts_the_living():
     ids = world.spawn(10)
     world.despawn(ids[3:])
     assert len(world) == 3
+
+
+@hypothesis.given(st.lists(st.integers(0, 9), max_size=40))
+def test_ids_by_table(numbers):
+    """Each table that there is once, ascending, with all its ids in their order and their rows."""
+    tables = np.array(numbers, np.uint32)
+    rows = np.arange(tables.size, dtype=np.uint32)[::-1].copy()
+    parts = list(entities.by_table(tables, rows))
+    assert [number for number, _, _ in parts] == sorted(set(numbers))
+    for number, at, its in parts:
+        assert at.tolist() == np.flatnonzero(tables == number).tolist()
+        assert its.tolist() == rows[at].tolist()

@@ -340,6 +340,26 @@ def test_other_components_stay_closed(name):
     assert components_of(world) == {made}
 
 
+def test_a_kernel_opens_what_it_writes():
+    """Those columns alone of all tables, at its first run and at every later one, also when a table
+    has grown or was handed over in between."""
+    world, people, _ = hamlet()
+    run = write_kernel.bind(world).run
+    for change in (
+        lambda: None,
+        lambda: None,
+        lambda: world.spawn(40, Position(x=1, y=1), Velocity),
+        lambda: world.query(Position).add(Hungry),
+        lambda: world.despawn(people[:1]),
+    ):
+        change()
+        look(world)
+        run()
+        flags = look(world)
+        opened = {(table, key) for (table, key), flag in flags.items() if flag}
+        assert opened == {(table, key) for table, key in flags if key is Position.x}
+
+
 @pytest.mark.parametrize("write", [raise_x, set_x, half, as_bits])
 def test_views_open_one_column(write):
     """A view opens the column that was asked for, not its neighbours."""
