@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import compare, record, report
-from .compare import BASELINE, REPEATS, Baseline, Key, Ratio
+from .compare import BASELINE, REPEATS, Baseline, Day, Key, Ratio
 from .harness import SIZES, Case, discover, size_name
 from .measure import CONTEST_S, Measured, Pace, PeerError, available_bytes, measure
 from .peers import Peer
@@ -27,23 +27,31 @@ from .record import LAST, Record, RecordError
 from .table import HEADINGS, cells, markdown, plain, said, said_peers
 
 
+class NothingToDo(LookupError):
+    """No contest is meant by what was asked for."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Do what was asked for."""
     asked = parser().parse_args(arguments)
-    cases = chosen(discover(), asked)
-    if not cases and asked.report is None:
-        print("no case is named like that, or in that area; see --list", file=sys.stderr)
-        return 2
     try:
-        if asked.list:
-            return tell(cases)
         if asked.report is not None:
             return render(asked)
+        cases = chosen(discover(), asked)
+        if not pairs_of(cases, asked):
+            raise NothingToDo(
+                "no case is named like that, in that area, at these sizes; see --list"
+            )
+        if asked.list:
+            return tell(cases)
         if asked.compare:
             return compare_all(cases, asked)
         if asked.save_baseline:
             return save_baseline(cases, asked)
         return run(cases, asked)
+    except NothingToDo as error:
+        print(error, file=sys.stderr)
+        return 2
     except (PeerError, RecordError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -114,10 +122,19 @@ def render(asked: argparse.Namespace) -> int:
 
 def compare_all(cases: Sequence[Case], asked: argparse.Namespace) -> int:
     """Measure what the baseline has; 1 if a ratio is worse by more than noise."""
-    baseline = compare.read_baseline(Path(asked.compare))
+    whole = compare.read_baseline(Path(asked.compare))
+    pairs = pairs_of(cases, asked)
+    baseline = whole.only(pairs)
+    wanted = [pair for pair in pairs if pair in baseline.contests]
+    if not wanted:
+        raise NothingToDo(f"{asked.compare} has no ratio of these cases and sizes")
     pace, peers = pace_of(asked), peers_of(asked)
     kept = begin(peers, asked)
-    print(f"the baseline: {said(baseline.machine)}", flush=True)
+    for line in (
+        *(f"the baseline: {said(day.machine)}" for day in baseline.days),
+        *compare.other_machine(baseline, kept.machine),
+    ):
+        print(line, flush=True)
     by_name = {each.name: each for each in cases}
     why: dict[tuple[str, int, str], str] = {}
 
@@ -129,36 +146,45 @@ def compare_all(cases: Sequence[Case], asked: argparse.Namespace) -> int:
             why.update({(name, size, peer): told for peer, told in measured.absent.items()})
         return found
 
-    wanted = [
-        (each.name, size)
-        for each in cases
-        for size in baseline.sizes(each.name)
-        if not asked.sizes or size in asked.sizes
-    ]
-    judged = compare.judge(baseline.ratios, wanted, ratios)
+    unlike = compare.other_peers(baseline, kept.machine)
+    judged = compare.judge(baseline.ratios, wanted, ratios, unlike)
     why |= {(out["case"], out["size"], ""): out["why"] for out in kept.left_out}
-    gone = [*compare.missing(baseline, wanted, judged, why), *removed(baseline)]
-    new = [each.name for each in cases if not baseline.sizes(each.name)]
+    gone = [*compare.missing(baseline, judged, why), *removed(whole)]
     for verdict in judged:
         if asked.verbose or verdict.word != "same":
             print(verdict)
-    for line in (*(f"new        {name}: not in the baseline" for name in new), *gone):
+    for line in (*unknown(pairs, baseline), *gone):
         print(line)
-    print(compare.summary(judged, len(new), len(gone)))
+    n_known, n_cases = (len({name for name, _ in each}) for each in (wanted, pairs))
+    print(f"{n_known} of {n_cases} cases have a baseline, {len(wanted)} of {len(pairs)} contests")
+    print(compare.too_noisy(each.noise for each in judged))
+    print(compare.summary(judged, len(gone)))
     return 1 if any(each.word == "regressed" for each in judged) else 0
 
 
+def unknown(pairs: Sequence[tuple[str, int]], baseline: Baseline) -> Iterator[str]:
+    """The sizes of each case that have no baseline."""
+    there = baseline.contests
+    for name in dict.fromkeys(name for name, _ in pairs):
+        lacking = [size_name(n) for each, n in pairs if each == name and (each, n) not in there]
+        if lacking:
+            yield f"new        {name} at {', '.join(lacking)}: not in the baseline"
+
+
 def removed(baseline: Baseline) -> list[str]:
-    """Cases that only the baseline knows."""
-    known = {each.name for each in discover()}
-    names = dict.fromkeys(key.case for key in baseline.ratios if key.case not in known)
-    return [f"missing    {name}: there is no such case any more" for name in names]
+    """Cases and sizes that only the baseline knows."""
+    known = {(each.name, size) for each in discover() for size in each.sizes}
+    return [
+        f"missing    {name} at {size_name(size)}: there is no such case or size any more"
+        for name, size in sorted(baseline.contests - known)
+    ]
 
 
 def save_baseline(cases: Sequence[Case], asked: argparse.Namespace) -> int:
     """Measure several times, and keep the ratios. Those of contests that were not asked for stay as
-    they were."""
-    file = Path(asked.save_baseline)
+    they were, those of contests that were go, even if they could not be measured: which is told."""
+    file, renewed = Path(asked.save_baseline), pairs_of(cases, asked)
+    old = compare.read_baseline(file) if file.exists() else Baseline()
     pace, peers = pace_of(asked), peers_of(asked)
     kept = begin(peers, asked)
     passes: list[dict[Key, Ratio]] = []
@@ -168,10 +194,16 @@ def save_baseline(cases: Sequence[Case], asked: argparse.Namespace) -> int:
             for measured in contests(each, sizes_of(each, asked), pace, peers, kept):
                 passes[-1] |= compare.ratios_of(each, measured)
             print(f"{number + 1} of {REPEATS}: {each.name}", flush=True)
-    old = compare.read_baseline(file).ratios if file.exists() else {}
-    renewed = {(each.name, size) for each in cases for size in sizes_of(each, asked)}
-    ratios = {key: ratio for key, ratio in old.items() if (key.case, key.size) not in renewed}
-    Baseline(kept.machine, ratios | compare.gathered(passes)).write(file)
+    today = Day(kept.machine, compare.gathered(passes))
+    made = Baseline([*old.without(renewed).days, today])
+    made.write(file)
+    kept_keys = made.ratios
+    for key in old.ratios:
+        if key not in kept_keys:
+            print(f"gone       {key}")
+    print(compare.too_noisy(ratio.noise for ratio in made.ratios.values()))
+    if kept.machine["commit"].endswith("-dirty"):
+        print("warning: there are uncommitted changes, so nobody can measure the same again")
     print(file)
     return 0
 
@@ -187,6 +219,11 @@ def chosen(cases: Sequence[Case], asked: argparse.Namespace) -> list[Case]:
         for each in named
         if (not asked.area or each.area in asked.area) and (not asked.fast or each.fast)
     ]
+
+
+def pairs_of(cases: Sequence[Case], asked: argparse.Namespace) -> list[tuple[str, int]]:
+    """Case and size of the contests to run."""
+    return [(each.name, size) for each in cases for size in sizes_of(each, asked)]
 
 
 def sizes_of(case: Case, asked: argparse.Namespace) -> list[int]:

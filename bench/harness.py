@@ -10,8 +10,8 @@
 
 A contest is one case at one size: subjects (Populace) and a bound (a hand-written numba loop or a
 memcpy over the same bytes). `verify` checks once, before any timing, that subject and bound compute
-the same. What peers do for the case of a name is said in `peers`; the first subject is the one that
-they are shown beside. A new suite is a new module `cases_*.py`, which nothing else has to know.
+the same. What peers do for the case of a name is said in `peers`; they are shown beside every
+subject. A new suite is a new module `cases_*.py`, which nothing else has to know.
 
 `measure` runs contests, `record` keeps the figures, `table` prints them, `report` makes a page of
 them, `compare` holds them against those of another day. Nothing asserts a time: a target is judged
@@ -21,6 +21,7 @@ them, `compare` holds them against those of another day. Nothing asserts a time:
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -158,18 +159,38 @@ def either(first: Target, second: Target) -> Target:
     return Target(text, lambda f: first.met(f) or second.met(f), lowest)
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Why peers are faster: these peers than these subjects, all if none are named; from a size to
+    a size, both included."""
+
+    why: str
+    peers: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    from_size: int = 0
+    to_size: float = math.inf
+
+    def explains(self, peer: str, subject: str, size: int) -> bool:
+        """Whether it says why this peer is faster than this subject at a size."""
+        return (
+            (not self.peers or peer in self.peers)
+            and (not self.subjects or subject in self.subjects)
+            and self.from_size <= size <= self.to_size
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
     """One benchmark. Made by `case`.
 
     setup: size -> Contest with these subjects. sizes: in `unit`s, small first. area: what it is
     about; by default its module's AREA, or the module's own name. peers: name -> size -> ms,
-    measured in a run of their own, "bare" being a bound of it (docs/benchmarks.md). loses: why a
-    peer is faster, where one is: one reason, or by peer. fast: takes part in the quick check of
-    ratios that the tests make; must be set up in a moment. bytes_each: memory that one unit of size
-    takes in a contest, generously. rounds: made at least. elsewhere: the work is done outside this
-    thread, so that only the wall clock sees it. cold: it takes minutes, and is not called before it
-    is timed.
+    measured in a run of their own, "bare" being a bound of it (docs/benchmarks.md). loses: why
+    peers are faster, where some are: one reason, or by peer, or of several `Loss` the first that
+    explains it. fast: takes part in the quick check of ratios that the tests make; must be set up
+    in a moment. bytes_each: memory that one unit of size takes in a contest, generously. rounds:
+    made at least. elsewhere: the work is done outside this thread, so that only the wall clock sees
+    it. cold: it takes minutes, and is not called before it is timed.
     """
 
     name: str
@@ -181,7 +202,7 @@ class Case:
     unit: str = "row"
     area: str = ""
     peers: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
-    loses: str | Mapping[str, str] = ""
+    loses: str | Mapping[str, str] | tuple[Loss, ...] = ()
     fast: bool = False
     bytes_each: int = 600
     rounds: int = FEWEST_ROUNDS
@@ -197,9 +218,19 @@ class Case:
             contest.verify()
         return contest
 
-    def why_loses(self, peer: str) -> str:
-        """Why this peer is faster, "" if nobody has said so."""
-        return self.loses if isinstance(self.loses, str) else self.loses.get(peer, "")
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """`loses`, whichever way it was said."""
+        if isinstance(self.loses, str):
+            return (Loss(self.loses),)
+        if isinstance(self.loses, Mapping):
+            return tuple(Loss(why, (peer,)) for peer, why in self.loses.items())
+        return self.loses
+
+    def why_loses(self, peer: str, subject: str, size: int) -> str:
+        """Why this peer is faster than this subject, "" if nobody has said so."""
+        found = (each.why for each in self.losses if each.explains(peer, subject, size))
+        return next(found, "")
 
 
 def case(

@@ -9,7 +9,8 @@ repeated for 0.3 ms a round. Garbage collection is off meanwhile.
 First subjects and bound have their rounds; then each peer in turn has its own with all of them, and
 is let go. So the figures of Populace and bound do not depend on which peers are installed, nor
 those of a peer on the others, whose objects may fill the caches and gigabytes. A peer is checked
-before it is timed; one that computes something else stops the run. A slow one gets fewer rounds.
+before it is timed; one that computes something else stops the run. It has seven rounds at least
+where a round takes less than 0.1 s, else three.
 """
 
 from __future__ import annotations
@@ -24,11 +25,23 @@ from time import perf_counter, perf_counter_ns, process_time_ns, thread_time_ns
 import numpy as np
 import numpy.typing as npt
 
-from .harness import Case, Contest, Figures, PeerFigures, Quartiles, Run, size_name
+from .harness import (
+    FEWEST_ROUNDS,
+    Case,
+    Contest,
+    Figures,
+    PeerFigures,
+    Quartiles,
+    Run,
+    size_name,
+)
 from .peers import Entry, Peer
 
 MOST_ROUNDS = 301
-FEWEST_PEER_ROUNDS = 3
+FEWEST_PEER_ROUNDS = 3  # of a slow one
+QUICK_S = (
+    0.1 * FEWEST_ROUNDS
+)  # the fewest rounds are made if they take no longer, whatever the budget
 CONTEST_S = 1.0  # rounds of subjects and bound are made for as long; half of it with each peer
 LOOP_NS = 300_000  # a run without `before` is repeated until it takes as long
 SLOW_NS = 100_000_000  # who takes as long is not called again just to be warm
@@ -56,15 +69,28 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
+class Least:
+    """What a peer takes at a size: to be set up and checked, and for the fewest rounds."""
+
+    ready_s: float
+    rounds_s: float
+
+    @property
+    def all_s(self) -> float:
+        """Both."""
+        return self.ready_s + self.rounds_s
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """What came of a contest. subjects: in the order of the case. peers: those that took part.
-    absent: the others that have this workload, and why they did not. least_s: what each peer takes
-    at least: setting up, check and the fewest rounds."""
+    absent: the others that have this workload, and why they did not. least: what each peer takes at
+    least."""
 
     subjects: Mapping[str, Figures]
     peers: Mapping[str, PeerFigures] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
-    least_s: Mapping[str, float] = field(default_factory=dict)
+    least: Mapping[str, Least] = field(default_factory=dict)
 
 
 def measure(
@@ -83,9 +109,9 @@ def measure(
     runs = {**contest.subjects, **({"": contest.bound} if contest.bound else {})}
     timed_here = thread_time_ns if pace.cpu and not case.elsewhere else perf_counter_ns
     times = {name: 1 if case.cold else warmed(run) for name, run in runs.items()}
-    taken = take_turns(runs, times, timed_here, case.rounds, pace, pace.contest_s)
+    taken, _ = take_turns(runs, times, timed_here, case.rounds, pace, pace.contest_s)
     subjects = figures(contest, size, taken)
-    met, absent, least_s = {}, {}, {}
+    met, absent, least = {}, {}, {}
     for peer in peers:
         if case.name not in peer.workloads:
             continue
@@ -98,7 +124,7 @@ def measure(
         entry, repeated = entered(peer, case.name, size)
         ready_s = perf_counter() - begin
         name = f"peer {peer.name}"
-        taken = take_turns(
+        taken, rounds_s = take_turns(
             {**runs, name: Run(entry.call, entry.before)},
             {**times, name: repeated},
             process_time_ns if pace.cpu and not case.elsewhere else perf_counter_ns,
@@ -110,15 +136,13 @@ def measure(
         del entry  # not before: what it works on may be held by its check alone
         gc.collect()
         made = taken[name].size
-        least_s[peer.name] = ready_s + (perf_counter() - begin - ready_s) * (
-            min(made, FEWEST_PEER_ROUNDS) / made
-        )
+        least[peer.name] = Least(ready_s, rounds_s * min(made, FEWEST_PEER_ROUNDS) / made)
         met[peer.name] = PeerFigures(
             rounds=made,
             ns=quartiles(taken[name]),
             ratio={each: quartiles(taken[name] / taken[each]) for each in contest.subjects},
         )
-    return Measured(subjects, met, absent, least_s)
+    return Measured(subjects, met, absent, least)
 
 
 def figures(contest: Contest, size: int, taken: Times) -> dict[str, Figures]:
@@ -149,18 +173,20 @@ def take_turns(
     pace: Pace,
     budget_s: float,
     rehearse: bool = False,
-) -> Times:
-    """Rounds of all of them: `pace.rounds`, or at least `fewest` and for `budget_s`.
+) -> tuple[Times, float]:
+    """Rounds of all of them, and seconds that these took together: `pace.rounds`, or at least
+    `fewest` and for `budget_s`; and at least FEWEST_ROUNDS if these take no longer than QUICK_S.
 
     rehearse: call the quick ones before they are timed.
     """
     taken: dict[str, list[float]] = {name: [] for name in runs}
     gc.collect()
     gc.disable()
+    begin = perf_counter()
     try:
-        begin = perf_counter()
         for made in range(pace.rounds or MOST_ROUNDS):
-            if not pace.rounds and made >= fewest and perf_counter() - begin > budget_s:
+            enough_s = budget_s if made >= FEWEST_ROUNDS else max(budget_s, QUICK_S)
+            if not pace.rounds and made >= fewest and perf_counter() - begin > enough_s:
                 break
             for name, run in runs.items():
                 if rehearse and not (made and taken[name][-1] > SLOW_NS):
@@ -168,9 +194,10 @@ def take_turns(
                 if run.before is not None:
                     run.before()
                 taken[name].append(timed(run.call, times[name], clock))
+        spent_s = perf_counter() - begin
     finally:
         gc.enable()
-    return {name: np.array(each) for name, each in taken.items()}
+    return {name: np.array(each) for name, each in taken.items()}, spent_s
 
 
 def timed(call: Callable[[], object], times: int, clock: Clock = perf_counter_ns) -> float:
@@ -228,10 +255,20 @@ def why_absent(
     last = max(before)
     if peer.name in before[last].absent:  # it lost this patience at the size before
         return before[last].absent[peer.name]
-    expected_s = before[last].least_s[peer.name] * size / last
-    if expected_s > pace.patience_s:
-        return f"left out beyond {size_name(last)}: it would take {expected_s:.0f} s here"
+    wait_s = expected_s({n: each.least[peer.name] for n, each in before.items()}, size)
+    if wait_s > pace.patience_s:
+        return f"left out beyond {size_name(last)}: it would take about {wait_s:.0f} s here"
     return None
+
+
+def expected_s(least: Mapping[int, Least], size: int) -> float:
+    """What a peer will take at a size, by what it took at smaller ones: as the last two of these
+    differ. After one of them only its rounds are known to grow."""
+    *earlier, last = sorted(least)
+    if not earlier:
+        return least[last].ready_s + least[last].rounds_s * size / last
+    grown_s = max(0.0, least[last].all_s - least[earlier[-1]].all_s)
+    return least[last].all_s + grown_s * (size - last) / (last - earlier[-1])
 
 
 _awake: set[str] = set()

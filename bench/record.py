@@ -1,7 +1,7 @@
 """Figures as data: what the JSON of a run holds, and what is put into it.
 
     {"format": 2,
-     "machine": {"cpu", "cores", ..., "date", "peers": {name: version, or why it is not there}},
+     "machine": {"cpu", "cores", ..., "commit", "peers": {name: version, or why it is not there}},
      "cases": {name: {"about", "area", "unit"}},
      "results": [{"case", "subject", "size", "rows", "rounds", "subject_ms", "bound_ms", "ratio",
                   "peers": {name: {"ms", "ratio", "rounds"}}, "absent": {name: why}, ...}],
@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -32,14 +33,15 @@ from .measure import Measured
 from .peers import Peer
 
 FORMAT = 2
-LAST = Path(__file__).resolve().parents[1] / "build" / "bench" / "bench.json"
+CHECKOUT = Path(__file__).resolve().parents[1]
+LAST = CHECKOUT / "build" / "bench" / "bench.json"
 """Where a run of everything leaves its figures."""
 
 Line = dict[str, Any]
 
 
 class RecordError(ValueError):
-    """A file is none of ours, or of another format."""
+    """A file is none of ours, of another format, or does not go with what it is held against."""
 
 
 @dataclass(slots=True)
@@ -80,8 +82,9 @@ class Record:
 
 def read(file: Path) -> Record:
     """What `Record.write` wrote. Raises RecordError."""
-    content = read_json(file)
-    return Record(*(content[key] for key in ("machine", "cases", "results", "left_out")))
+    keys = ("machine", "cases", "results", "left_out")
+    content = read_json(file, keys)
+    return Record(*(content[key] for key in keys))
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
@@ -92,8 +95,8 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
     half.replace(file)
 
 
-def read_json(file: Path) -> dict[str, Any]:
-    """A file of this format. Raises RecordError."""
+def read_json(file: Path, keys: Iterable[str]) -> dict[str, Any]:
+    """A file of this format that has these keys. Raises RecordError."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         found = content.get("format")
@@ -103,6 +106,12 @@ def read_json(file: Path) -> dict[str, Any]:
         raise RecordError(f"{file} holds no figures of `python -m bench`: {error}") from error
     if found != FORMAT:
         raise RecordError(f"{file} has format {found}, this reads {FORMAT}: measure anew")
+    absent = [key for key in keys if key not in content]
+    if absent:
+        raise RecordError(
+            f"{file} has no {', '.join(absent)}: figures are what --json writes, and a baseline "
+            "what --save-baseline does"
+        )
     return dict(content)
 
 
@@ -158,7 +167,18 @@ def machine(peers: Iterable[Peer], clock: str = "wall") -> dict[str, Any]:
         "numpy": np.__version__,
         "numba": numba.__version__,
         "populace": populace.__version__,
+        "commit": commit(),
         "date": time.strftime("%Y-%m-%d %H:%M"),
         "clock": clock,
         "peers": {peer.name: peer.why_absent() or peer.version() for peer in peers},
     }
+
+
+def commit() -> str:
+    """The one that is checked out, with "-dirty" if files differ from it; "" outside of git."""
+    asked = ["git", "describe", "--always", "--dirty"]
+    try:
+        told = subprocess.run(asked, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return told.stdout.strip()

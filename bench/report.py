@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .harness import AREAS, Case, area_order, size_name
+from .harness import AREAS, FEWEST_ROUNDS, Case, area_order, size_name
 from .plot import draw_area, drawable
-from .record import Line, Record
+from .record import Line, Record, RecordError
 from .table import HEADINGS, cells, figure, markdown, said, said_peers, times
 
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
@@ -24,13 +24,16 @@ NO_REASON = "not explained yet"
 def write_page(page: Path, runs: Sequence[Record], cases: Iterable[Case]) -> list[Path]:
     """Put the figures between the marks of a page, and its plots into the folder of its name.
 
-    Returns the files that were written. Raises ValueError if the page has no marks.
+    Returns the files that were written. Raises RecordError if there is no such page, or it has no
+    marks.
     """
+    if not page.is_file():
+        raise RecordError(f"there is no {page}: --page names one that has a {BEGIN} and a {END}")
     text = page.read_text(encoding="utf-8")
     before, found, rest = text.partition(BEGIN)
     _, ended, after = rest.partition(END)
     if not (found and ended):
-        raise ValueError(f"{page} has no place for figures: it needs a {BEGIN} and a {END}")
+        raise RecordError(f"{page} has no place for figures: it needs a {BEGIN} and a {END}")
     run = merged(runs)
     folder = page.with_suffix("")
     plots = {
@@ -46,14 +49,22 @@ def write_page(page: Path, runs: Sequence[Record], cases: Iterable[Case]) -> lis
 
 
 def merged(runs: Sequence[Record]) -> Record:
-    """One record of all: where several measured the same, the last."""
+    """One record of all: where several measured the same, the last. Raises RecordError if that one
+    left out peers which another has: they would be gone from the page."""
     lines: dict[tuple[str, str, int], Line] = {}
     left_out: dict[tuple[str, int], dict[str, Any]] = {}
     cases: dict[str, dict[str, Any]] = {}
     for run in runs:
         cases |= run.cases
         for line in run.results:
-            lines[line["case"], line["subject"], line["size"]] = line
+            key = line["case"], line["subject"], line["size"]
+            if not run.machine["peers"] and key in lines and lines[key]["peers"]:
+                raise RecordError(
+                    f"{line['case']} at {size_name(line['size'])} was measured beside peers, and "
+                    f"later, {run.machine['date']}, without: measure it with them, or name the "
+                    "file that has none first"
+                )
+            lines[key] = line
             left_out.pop((line["case"], line["size"]), None)
         for out in run.left_out:
             if not any((out["case"], out["size"]) == (case, n) for case, _, n in lines):
@@ -80,7 +91,7 @@ def body(
         of = f" ({', '.join(areas_of(each, run))})" if len(runs) > 1 else ""
         yield f"Measured on: {said(each.machine)}{of}."
         yield ""
-    for peers in dict.fromkeys(said_peers(each.machine) for each in runs):
+    for peers in dict.fromkeys(said_peers(each.machine) for each in runs if each.machine["peers"]):
         yield f"Peers: {peers}."
         yield ""
     for area, lines in by_area(run).items():
@@ -132,9 +143,10 @@ def against_peers(run: Record, cases: Iterable[Case]) -> Iterator[str]:
     yield "### Against the peers"
     yield ""
     yield (
-        "How many times as long as Populace (the first subject of the case) each peer took, in the "
-        "same rounds. **Bold**: the peer is faster. A range: quartiles of the rounds' own ratios "
-        "with 1 between them, too close to tell."
+        "How many times as long as Populace each peer took, in the same rounds. **Bold**: the peer "
+        "is faster, in three of four rounds. A range: quartiles of the rounds' own ratios with 1 "
+        f"between them, too close to tell. Rounds are named where they are fewer than "
+        f"{FEWEST_ROUNDS}."
     )
     for area, lines in areas.items():
         there = {name for line in lines for name in (*line["peers"], *line["absent"])}
@@ -143,29 +155,26 @@ def against_peers(run: Record, cases: Iterable[Case]) -> Iterator[str]:
         yield f"#### {area}"
         yield ""
         yield from markdown(
-            ("case", "size", "Populace, ms", *names),
+            ("case", "subject", "size", "Populace, ms", *names),
             (
                 (
                     line["case"],
+                    line["subject"],
                     size_name(line["size"]),
                     figure(line["subject_ms"]["median"]),
                     *(beside(line, name) for name in names),
                 )
                 for line in lines
             ),
-            [0],
+            [0, 1],
         )
     yield ""
     yield from lost(run, cases)
 
 
 def beside_peers(lines: Sequence[Line]) -> list[Line]:
-    """Of each case and size that peers have a workload for, the first subject."""
-    first: dict[tuple[str, int], Line] = {}
-    for line in lines:
-        if line["peers"] or line["absent"]:
-            first.setdefault((line["case"], line["size"]), line)
-    return [*first.values()]
+    """Those that peers have a workload for."""
+    return [line for line in lines if line["peers"] or line["absent"]]
 
 
 def beside(line: Line, name: str) -> str:
@@ -173,12 +182,14 @@ def beside(line: Line, name: str) -> str:
     such workload."""
     if name not in line["peers"]:
         return str(line["absent"].get(name, "")).partition(":")[0]
-    ratio = line["peers"][name]["ratio"]
+    peer = line["peers"][name]
+    ratio, rounds = peer["ratio"], peer["rounds"]
+    said_ratio = times(ratio["median"])
     if is_faster(ratio):
-        return f"**{times(ratio['median'])}**"
-    if ratio["q1"] < 1 < ratio["q3"]:
-        return f"{ratio['q1']:.2f} - {ratio['q3']:.2f} ×"
-    return times(ratio["median"])
+        said_ratio = f"**{said_ratio}**"
+    elif ratio["q1"] < 1 < ratio["q3"]:
+        said_ratio = f"{ratio['q1']:.2f} - {ratio['q3']:.2f} ×"
+    return said_ratio if rounds >= FEWEST_ROUNDS else f"{said_ratio}, {rounds} rounds"
 
 
 def is_faster(ratio: Mapping[str, float]) -> bool:
@@ -186,20 +197,28 @@ def is_faster(ratio: Mapping[str, float]) -> bool:
     return ratio["q3"] < 1
 
 
-def lost(run: Record, cases: Iterable[Case]) -> Iterator[str]:
-    """Each peer that is faster somewhere, how much, and why."""
-    known = {case.name: case for case in cases}
-    found: dict[tuple[str, str], list[str]] = {}
+def losses(run: Record) -> Iterator[tuple[Line, str]]:
+    """Each line that a peer is faster than, and the peer."""
     for lines in by_area(run).values():
-        for line in beside_peers(lines):
+        for line in lines:
             for name, peer in line["peers"].items():
                 if is_faster(peer["ratio"]):
-                    said_ratio = f"{times(peer['ratio']['median'])} at {size_name(line['size'])}"
-                    found.setdefault((line["case"], name), []).append(said_ratio)
+                    yield line, name
+
+
+def lost(run: Record, cases: Iterable[Case]) -> Iterator[str]:
+    """Each peer that is faster somewhere, than which subjects, how much, and why."""
+    known = {case.name: case for case in cases}
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for line, name in losses(run):
+        case, subject, size = line["case"], line["subject"], line["size"]
+        why = known[case].why_loses(name, subject, size) if case in known else ""
+        ratio = times(line["peers"][name]["ratio"]["median"])
+        told = f"{ratio} of {subject} at {size_name(size)}"
+        found.setdefault((case, name, why or NO_REASON), []).append(told)
     yield "#### Where a peer is faster"
     yield ""
     if not found:
         yield "Nowhere in these runs."
-    for (case, name), ratios in found.items():
-        why = known[case].why_loses(name) if case in known else ""
-        yield f"- {case}, {name} ({', '.join(ratios)}): {why or NO_REASON}"
+    for (case, name, why), ratios in found.items():
+        yield f"- {case}, {name} ({', '.join(ratios)}): {why}"

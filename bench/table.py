@@ -68,7 +68,9 @@ def markdown(
 def said(about: Mapping[str, Any]) -> str:
     """The machine in one line, without its peers."""
     return ", ".join(
-        f"{key.replace('_', ' ')} {value}" for key, value in about.items() if key != "peers"
+        f"{key.replace('_', ' ')} {value}"
+        for key, value in about.items()
+        if key != "peers" and value not in (None, "")
     )
 
 

@@ -53,12 +53,12 @@ def figures(size, subject_ns, bound_ns=None, rounds=9):
     )
 
 
-def measured(size, subjects, peers=NOTHING, absent=NOTHING, bound_ns=None):
+def measured(size, subjects, peers=NOTHING, absent=NOTHING, bound_ns=None, rounds=9):
     """subjects: name -> ns. peers: name -> (ns, ratio of the first subject's quartiles)."""
     return Measured(
         {name: figures(size, ns, bound_ns) for name, ns in subjects.items()},
         {
-            name: PeerFigures(5, (0.9 * ns, ns, 1.1 * ns), dict.fromkeys(subjects, ratio))
+            name: PeerFigures(rounds, (0.9 * ns, ns, 1.1 * ns), dict.fromkeys(subjects, ratio))
             for name, (ns, ratio) in peers.items()
         },
         absent,

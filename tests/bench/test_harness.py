@@ -1,9 +1,11 @@
 """What a case says of itself, and where it is found."""
 
 import pytest
+from bench.cases_minds import CACHED_BYTES, moved
 from bench.harness import (
     AREAS,
     Contest,
+    Loss,
     Run,
     area_order,
     cases_of,
@@ -55,10 +57,42 @@ def test_some_cases_are_fast():
 
 def test_a_case_says_why_it_loses():
     """For all peers, or for each."""
-    assert case().why_loses("numpy") == ""
-    assert case(loses="ids are checked").why_loses("numpy") == "ids are checked"
+    assert case().why_loses("numpy", "fast", 10) == ""
+    assert case(loses="ids are checked").why_loses("numpy", "fast", 10) == "ids are checked"
     one = case(loses={"numpy": "no ids"})
-    assert (one.why_loses("numpy"), one.why_loses("polars")) == ("no ids", "")
+    assert one.why_loses("numpy", "fast", 10) == "no ids"
+    assert one.why_loses("polars", "fast", 10) == ""
+
+
+@pytest.mark.parametrize(
+    ("peer", "subject", "size", "why"),
+    [
+        ("numpy", "fast", 10, "a call costs 1 µs"),
+        ("numpy", "fast", 100, "a call costs 1 µs"),
+        ("numpy", "fast", 101, "it is numpy"),
+        ("numpy", "slow", 10, "it is numpy"),
+        ("polars", "fast", 10, "a call costs 1 µs"),
+        ("polars", "slow", 10, ""),
+        ("Mesa", "slow", 10, ""),
+        ("Mesa", "slow", 1000, "large"),
+    ],
+)
+def test_reasons_can_be_of_peers_subjects_and_sizes(peer, subject, size, why):
+    """The first that explains a loss is the one."""
+    reasons = (
+        Loss("a call costs 1 µs", ("numpy", "polars"), ("fast",), to_size=100),
+        Loss("it is numpy", ("numpy",)),
+        Loss("large", from_size=1000),
+    )
+    assert case(loses=reasons).why_loses(peer, subject, size) == why
+
+
+def test_a_memcpy_is_a_bound_of_what_memory_limits():
+    """What lies in a cache has none: there it says what the cache is like that day."""
+    assert moved(CACHED_BYTES - 1) is None
+    moved(CACHED_BYTES).call()
+    small = {each.name: each for each in discover()}["sweep_decay"].contest(10_000)
+    assert small.bound is None
 
 
 def test_targets_without_a_bound():

@@ -3,8 +3,17 @@
 import weakref
 
 import pytest
-from bench.harness import Contest, Run
-from bench.measure import FEWEST_PEER_ROUNDS, Measured, Pace, PeerError, measure
+from bench.harness import FEWEST_ROUNDS, Contest, Run
+from bench.measure import (
+    FEWEST_PEER_ROUNDS,
+    QUICK_S,
+    Least,
+    Measured,
+    Pace,
+    PeerError,
+    expected_s,
+    measure,
+)
 from bench.peers import Entry, Peer
 
 from .made import case, idle, peer, wait_ms
@@ -22,10 +31,15 @@ def test_a_peer_has_a_ratio_to_each_subject():
     assert rival.ratio["fast"][1] > 10
 
 
-def test_a_slow_peer_has_fewer_rounds():
-    """But three at least, and the subjects have as many as ever."""
-    found = measure(case(), 10, QUICK, [peer(call=wait_ms(20))])
-    assert found.peers["rival"].rounds == FEWEST_PEER_ROUNDS
+@pytest.mark.parametrize(
+    ("ms", "rounds"), [(5, FEWEST_ROUNDS), (1e3 * QUICK_S / FEWEST_ROUNDS + 50, 5)]
+)
+def test_a_slow_peer_has_fewer_rounds(ms, rounds):
+    """As many as a case has at least while they are quick, whatever the budget; three of a slow
+    peer, and some more within the same time."""
+    found = measure(case(), 10, QUICK, [peer(call=wait_ms(ms))])
+    assert FEWEST_PEER_ROUNDS <= found.peers["rival"].rounds <= rounds
+    assert (found.peers["rival"].rounds == FEWEST_ROUNDS) == (rounds == FEWEST_ROUNDS)
     assert found.subjects["fast"].rounds >= case().rounds
 
 
@@ -96,14 +110,43 @@ def test_a_peer_that_is_not_there_is_told():
 
 def test_a_peer_that_would_take_too_long_is_left_out():
     """Judged by what it took at the size before, and so at all larger ones."""
-    pace = Pace(rounds=1, patience_s=0.3)
+    pace = Pace(rounds=1, patience_s=0.1)
     before: dict[int, Measured] = {}
     for size in (10, 100, 1000):
         before[size] = measure(case(), size, pace, [peer(call=wait_ms(20))], before)
     assert "rival" in before[10].peers
     told = before[100].absent["rival"]
-    assert told.startswith("left out beyond 10: it would take ")
+    assert told.startswith("left out beyond 10: it would take about ")
     assert before[1000].absent["rival"] == told
+
+
+def test_a_quick_peer_is_not_left_out_for_how_long_it_is_set_up():
+    """As that need not grow: 30 ms at 10 are not 30 s at 10,000."""
+
+    def setup(n):
+        wait_ms(30)()
+        return Entry(idle, idle)
+
+    steady = peer()
+    object.__setattr__(steady, "workloads", {"walk": setup})
+    before: dict[int, Measured] = {}
+    for size in (10, 1_000, 10_000):
+        before[size] = measure(case(), size, Pace(contest_s=0.02, patience_s=20), [steady], before)
+        assert "rival" in before[size].peers
+
+
+@pytest.mark.parametrize(
+    ("least", "size", "seconds"),
+    [
+        ({10: Least(2, 1)}, 100, 2 + 10),
+        ({10: Least(2, 1), 20: Least(3, 2)}, 40, 5 + 2 * 2),
+        ({10: Least(2, 1), 20: Least(2, 0.5)}, 40, 2.5),
+        ({5: Least(9, 9), 10: Least(2, 1), 20: Least(2, 1)}, 10**6, 3),
+    ],
+)
+def test_what_a_peer_will_take(least, size, seconds):
+    """Rounds grow with the size; all of it as the last two sizes differ, where there are two."""
+    assert expected_s(least, size) == pytest.approx(seconds)
 
 
 def test_without_a_bound_there_is_no_ratio():

@@ -1,5 +1,8 @@
 """Figures as JSON, and as a table."""
 
+import subprocess
+from shutil import which
+
 import pytest
 from bench.harness import ratio, us
 from bench.record import Record, RecordError, machine
@@ -29,7 +32,7 @@ def test_a_line_has_medians_quartiles_and_peers():
     assert line["ns_per_row"] == pytest.approx(20.0)
     assert line["peers"]["rival"]["ms"]["median"] == pytest.approx(2.4)
     assert line["peers"]["rival"]["ratio"] == {"q1": 1_100.0, "median": 1_200.0, "q3": 1_300.0}
-    assert line["peers"]["rival"]["rounds"] == 5
+    assert line["peers"]["rival"]["rounds"] == 9
     assert line["absent"] == {"EnTT": "not installed: no entt.hpp", "Mesa": "left out beyond 10"}
 
 
@@ -62,6 +65,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
         ("no json", "holds no figures"),
         ("[1]", "holds no figures"),
         ('{"machine": {}, "results": []}', "format None, this reads 2"),
+        ('{"format": 2, "days": []}', "has no machine, cases, results, left_out"),
     ],
 )
 def test_files_of_others_are_refused(text, told, tmp_path):
@@ -97,6 +101,28 @@ def test_the_machine_names_its_peers():
     assert here["peers"]["rival"][0].isdigit()
     assert said_peers({"peers": {"a": "1", "b": "not installed"}}) == "a 1; b not installed"
     assert said(MACHINE) == "cpu abacus, cores 2, date 2026-11-29 08:00"
+
+
+@pytest.mark.skipif(which("git") is None, reason="there is no git here")
+def test_the_machine_names_the_commit(tmp_path, monkeypatch):
+    """And that files differ from it; outside of git there is none, and nothing is said of it."""
+
+    def git(*words):
+        who = ("-c", "user.name=Bo", "-c", "user.email=bo@localhost")
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    monkeypatch.setattr(record, "CHECKOUT", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert "commit" not in said(machine([]))
+    file = tmp_path / "case.py"
+    file.write_text("1")
+    for words in ("init", "add ."), ("commit -m one",):
+        for each in words:
+            git(*each.split())
+    clean = machine([])["commit"]
+    assert len(clean) >= 7
+    file.write_text("2")
+    assert machine([])["commit"] == f"{clean}-dirty"
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 from bench.__main__ import main
-from bench.harness import discover
+from bench.harness import Loss, discover
+from bench.peers import discover as discover_peers
 from bench.plot import draw_area, drawable
-from bench.record import Record
-from bench.report import BEGIN, END, merged, write_page
+from bench.record import Record, RecordError
+from bench.report import BEGIN, END, NO_REASON, merged, write_page
 
 from .made import case, measured
 
@@ -29,7 +30,11 @@ def times_as_long(ns, peers, absent=ABSENT):
 
 def figures_by_hand():
     """Three cases of two areas: one with all there is, one without peers, one without a bound."""
-    walk = case("walk", peers={"flecs": {10: 0.1}}, loses={"numpy": "It checks no ids."})
+    reasons = (
+        Loss("It checks no ids.", peers=("numpy",), subjects=("fast",)),
+        Loss("A call costs 1 µs.", peers=("numpy",), to_size=10),
+    )
+    walk = case("walk", peers={"flecs": {10: 0.1}}, loses=reasons)
     swim = case("swim", subjects=("fast",), area="sql")
     fly = case("fly", subjects=("fast",), area="acrobatics", bound=False)
     run = Record(MACHINE)
@@ -43,7 +48,7 @@ def figures_by_hand():
     run.add(swim, measured(10, {"fast": 1e6}, bound_ns=1e6))
     run.leave_out(swim, 100, "too little memory")
     met, absent = times_as_long(1e3, {"rival": 0.25}, {"numpy": "left out beyond 5"})
-    run.add(fly, measured(10, {"fast": 1e3}, met, absent))
+    run.add(fly, measured(10, {"fast": 1e3}, met, absent, rounds=3))
     return run, [walk, swim, fly]
 
 
@@ -68,14 +73,44 @@ def test_a_small_page_is_as_it_should_be(page):
     assert page.read_text() == GOLDEN.read_text()
 
 
-def test_a_page_without_marks_is_refused(tmp_path):
-    """And left as it was."""
-    file = tmp_path / "page.md"
+def test_pages_without_a_place_for_figures_are_refused(tmp_path, capsys):
+    """And left as they were; also one that is not there."""
+    file, none = tmp_path / "page.md", tmp_path / "none.md"
     file.write_text(f"{END} and then {BEGIN}")
     run, cases = figures_by_hand()
-    with pytest.raises(ValueError, match="no place for figures"):
+    with pytest.raises(RecordError, match="no place for figures"):
         write_page(file, [run], cases)
     assert file.read_text() == f"{END} and then {BEGIN}"
+    run.write(tmp_path / "bench.json")
+    assert main(["--report", str(tmp_path / "bench.json"), "--page", str(none)]) == 1
+    assert capsys.readouterr().err.startswith(f"there is no {none}")
+    assert not none.exists()
+
+
+def test_peers_are_shown_beside_every_subject(page):
+    """Who is faster than one of them alone is a loss too, and told by its name."""
+    both = Record(MACHINE)
+    walk = case("walk", loses={"numpy": "It checks no ids."})
+    slow = measured(10, {"fast": 1e3, "slow": 4e3}, {"numpy": (2e3, (1.9, 2.0, 2.1))})
+    slow.peers["numpy"].ratio["slow"] = (0.49, 0.5, 0.51)
+    both.add(walk, slow)
+    write_page(page, [both], [walk])
+    text = page.read_text()
+    assert "| walk | fast | 10 | 0.00100 | 2.00 × |" in text
+    assert "| walk | slow | 10 | 0.00400 | **0.500 ×** |" in text
+    assert "- walk, numpy (0.500 × of slow at 10): It checks no ids." in text
+
+
+def test_a_run_without_peers_does_not_take_them_off_the_page():
+    """It is refused where one before has some; the other way round it is renewed."""
+    old, cases = figures_by_hand()
+    new = Record({**MACHINE, "peers": {}})
+    new.add(cases[1], measured(10, {"fast": 7.0}, bound_ns=7.0))
+    assert merged([old, new]).machine["peers"] == MACHINE["peers"]
+    new.add(cases[0], measured(10, {"fast": 7.0}, bound_ns=7.0))
+    with pytest.raises(RecordError, match="walk at 10 was measured beside peers, and later"):
+        merged([old, new])
+    assert merged([new, old]).results[-1]["peers"]
 
 
 def test_a_later_run_replaces_what_it_measured_again():
@@ -127,20 +162,40 @@ def test_the_command_renders_files_that_were_kept(page, tmp_path, capsys):
     assert main(["--report", str(tmp_path / "none.json"), "--page", str(page)]) == 1
 
 
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def figures_of_the_docs():
+    """What stands between the marks of the page."""
+    return (DOCS / "benchmarks.md").read_text().partition(BEGIN)[2].partition(END)[0]
+
+
 def test_the_page_of_the_docs_has_a_place_for_figures():
     """And each plot in its folder is shown there."""
-    docs = Path(__file__).parents[2] / "docs"
-    text = (docs / "benchmarks.md").read_text()
+    text = (DOCS / "benchmarks.md").read_text()
     assert text.count(BEGIN) == text.count(END) == 1
-    for plot in (docs / "benchmarks").glob("*"):
+    for plot in (DOCS / "benchmarks").glob("*"):
         assert f"(benchmarks/{plot.name})" in text
 
 
-def test_reasons_are_given_for_peers_that_there_are():
-    """Whoever is named as faster is the name of a peer."""
-    from bench.peers import discover as discover_peers
+def test_nothing_is_written_by_hand_among_the_figures():
+    """The next `make bench-report` would take it away."""
+    made = ("Measured on: ", "Peers: ", "#", "|", "![", "Left out: ", "How many times", "- ")
+    for line in figures_of_the_docs().splitlines():
+        assert not line or line.startswith((*made, "Nowhere in")), line
 
+
+def test_losses_on_the_page_have_reasons():
+    """Whoever is faster on the page of the docs, why stands there: from `loses` of the case."""
+    figures = figures_of_the_docs()
+    assert [line for line in figures.splitlines() if line.endswith(NO_REASON)] == []
+
+
+def test_reasons_are_given_for_contestants_that_there_are():
+    """Whoever is named as faster is a peer, and what it is faster than a subject of the case."""
     names = {peer.name for peer in discover_peers()}
     for each in discover():
-        if not isinstance(each.loses, str):
-            assert set(each.loses) <= names
+        for loss in each.losses:
+            assert {*loss.peers} <= names, each.name
+            assert {*loss.subjects} <= {*each.subjects}, each.name
+            assert loss.why, each.name
