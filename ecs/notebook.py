@@ -40,7 +40,8 @@ SINCE_1970 = "us since 1970"
 
 
 def world_html(world: World) -> str:
-    """Its clock, its tables, components, resources, kept events and systems."""
+    """Its clock, its tables, components, resources, kept events and systems. The bytes are of all
+    but texts, whose sizes would have to be looked at one by one."""
     store = world.store
     with _still(store):
         tables = sorted((a.table for a in store.archetypes), key=lambda t: -t.n)
@@ -54,7 +55,7 @@ def world_html(world: World) -> str:
         clock = world.clock
         title = (
             f"World, seed {world.seed}: {len(world):,} entities in {len(tables):,} tables, "
-            f"{size(nbytes)}"
+            f"{size(nbytes)} without texts"
         )
         now = f"tick {clock.tick:,}, clock at {moment(clock.now)} ({clock.seconds:,.0f} s)"
         parts = [note(now), _tables(tables)]

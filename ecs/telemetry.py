@@ -145,9 +145,9 @@ class Telemetry:
     """The counters of one world: steps, commands applied, and each system's stats by name.
 
     counts: what systems count, by name, as "forgotten, weak". looks: what is counted of looking at
-    the world, which is no part of its state and is not saved; nor are latencies: of calls, by name,
-    as "recall". sweeps_every: sweeps of derived
-    fields are made every so many times that they are due; more than 1 where a budget demands it.
+    the world. latencies: of calls, by name, as "recall". Neither of these two is part of the
+    world's state, nor saved. sweeps_every: sweeps of derived fields are made every so many times
+    that they are due; more than 1 where a budget demands it.
     """
 
     steps: int = 0

@@ -235,7 +235,7 @@ class TextPool:
     def decode(self, codes: Any) -> list[str]:
         """The strings of `codes`, an iterable of ints. Raises ColumnValueError for unknown ones."""
         array, strings = np.asarray(codes), self._strings
-        if self._free.size and (why := self.fault(array)):
+        if (self._free.size or array.dtype.kind == "i") and (why := self.fault(array)):
             raise ColumnValueError(why)
         try:
             return list(map(strings.__getitem__, array.tolist()))
@@ -246,11 +246,10 @@ class TextPool:
         """Why one of some codes has no string, in words; "" where all have one. 1 ns a code."""
         if not codes.size:
             return ""
-        if int(codes.max()) >= len(self):
-            return (
-                f"text code {int(codes.max())} is unknown: this pool holds codes 0 to "
-                f"{len(self) - 1}"
-            )
+        least = int(codes.min()) if codes.dtype.kind == "i" else 0
+        utmost = least if least < 0 else int(codes.max())
+        if not 0 <= utmost < len(self):
+            return f"text code {utmost} is unknown: this pool holds codes 0 to {len(self) - 1}"
         if self._free.size:
             self._note()
             bounds = self._free_c.size

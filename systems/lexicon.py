@@ -163,11 +163,12 @@ class Lexicon:
         return self._words[number]
 
     def find(self, word: str) -> int:
-        """The number of a word as `split` gives it; -1 where no text has it."""
+        """The number of a word as `split` gives it; -1 where no text has had it. A word whose texts
+        were all reclaimed may keep its number."""
         return self._known.get(word, -1)
 
     def numbers(self, text: str) -> npt.NDArray[np.int32]:
-        """The words of `text` in their order, (n,) i4; -1 for one that no text has."""
+        """The words of `text` in their order, (n,) i4; -1 as `find` gives it."""
         return np.array([self.find(word) for word in split(text)], np.int32)
 
     def beginning(self, prefix: str) -> npt.NDArray[np.int32]:

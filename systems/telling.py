@@ -18,7 +18,7 @@ knowledge gets its ids in the order of (time, number of the owner, number of the
 keeps the source that it first had something from; `Provenance.hops` is one more than the teller's
 then. Contacts of the dead, and of who has no `Persona`, teach nothing.
 Cost: about 0.12 µs for each piece of knowledge of those who met, and 1 µs for each telling; a look
-at the appeal of each topic there is, and an array of these where one differs from 1.
+at the appeal of each topic there is, and an array up to the highest number of those that differ.
 """
 
 from __future__ import annotations
@@ -191,14 +191,13 @@ class _Batch:
 
 
 def _appeals(world: World) -> npt.NDArray[np.float32]:
-    """(t,) f4: the appeal of topics by their number; a single 1 where all have that."""
+    """(t,) f4: the appeal of topics by their number, up to the last that has another than 1."""
     topics = world.query(Topic)
     appeal = topics.gather(Topic.appeal)
-    if (appeal == 1).all():
-        return np.ones(1, np.float32)
-    number = topics.gather(Topic.number)
-    found = np.ones(int(number.max()) + 1, np.float32)
-    found[number] = appeal
+    marked = np.flatnonzero(appeal != 1)
+    number = topics.gather(Topic.number)[marked]
+    found = np.ones(int(number.max(initial=0)) + 2, np.float32)
+    found[number] = appeal[marked]
     return found
 
 

@@ -189,7 +189,7 @@ def tell(
     """Take contacts up from number `begin` on, as long as there is room; returns where it stopped.
 
     source_e, target_e: agents. time_e: i8 µs. strength_e, returned_e: f4. number_a, rate_a: of the
-    agents. appeal_t: (t,) f4, by the topics' numbers; the last one holds beyond. old: how many
+    agents. appeal_t: (t,) f4, by the topics' numbers; the last, a 1, holds beyond. old: how many
     nodes were there before the batch. known_a: (agents,) i8, how many each has. counts: (3,) i8,
     how many nodes, touched nodes and tellings there are; the arrays before it are changed and
     added to.

@@ -28,7 +28,8 @@ from sortedcontainers import SortedList
 from populace.components.knowledge import Topic
 from populace.ecs import World
 from populace.ecs.entities import Ids
-from populace.ecs.errors import ColumnShapeError, ColumnTypeError, ColumnValueError, QueryError
+from populace.ecs.errors import ColumnTypeError, ColumnValueError, QueryError
+from populace.ecs.values import prepare
 
 
 @dataclass(slots=True)
@@ -115,16 +116,12 @@ def intern_topics(world: World, names: str | Iterable[str], appeal: Any = 1.0) -
         if not name:
             raise ColumnValueError(f"a topic's name must not be empty; see place {place:,}")
     known = topic_index(world).ids
-    if np.ndim(appeal) and np.shape(appeal) != (len(asked),):
-        raise ColumnShapeError(
-            f"appeal must be one number, or one for each of the {len(asked):,} names; got shape "
-            f"{np.shape(appeal)}"
-        )
+    appeal = prepare(Topic.appeal, appeal, len(asked), world.text, "name")
     missing = [name for name in dict.fromkeys(asked) if name not in known]
     if missing:
-        if np.ndim(appeal):
+        if appeal.ndim:
             first = {name: place for place, name in reversed(list(enumerate(asked)))}
-            appeal = np.asarray(appeal)[[first[name] for name in missing]]
+            appeal = appeal[[first[name] for name in missing]]
         world.store.guard("intern_topics")
         given = world.resource(TopicNumbers).given if TopicNumbers in world.resources else 0
         number = np.arange(given, given + len(missing))

@@ -263,7 +263,7 @@ def test_an_empty_world():
     world = World()
     for thing in (world, world.telemetry, world.schedule, world.query(Position)):
         shown(thing)
-    assert shown(world).titles[0] == "World, seed 0: 0 entities in 0 tables, 1.0 kB"
+    assert shown(world).titles[0] == "World, seed 0: 0 entities in 0 tables, 1.0 kB without texts"
 
 
 def test_empty_tables():

@@ -124,6 +124,16 @@ def test_codes_are_those_of_the_naive_twin(steps):
         assert prefix[5:1:-2] == told[5:1:-2]
 
 
+@pytest.mark.parametrize("free", [[], [1]])
+def test_a_code_below_zero_is_no_place_from_the_end(free):
+    """It is unknown, as one beyond the last is."""
+    pool = TextPool(["", "tea", "bread"], free)
+    for codes in ([-1], np.array([0, -3], np.int32), [3], np.array([3], np.uint32)):
+        with pytest.raises(ColumnValueError, match=r"is unknown: this pool holds codes 0 to 2"):
+            pool.decode(codes)
+    assert pool.decode(np.array([2, 0])) == ["bread", ""]
+
+
 @pytest.mark.parametrize("free", [[0], [2], [1, 1], [[1]], [2, 1], [9]])
 def test_free_codes_that_make_no_sense(free):
     """They ascend, from 1 on, and the last string has one."""

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from populace.components import Memory, Observed, Persona
+from populace.components import Memory, Observed, Persona, Trace
 from populace.ecs import World, days
 from populace.ecs.errors import MemoryLimitReached, PopulaceError, SettingError
 from populace.runs import memory
@@ -18,7 +18,7 @@ from populace.runs.memory import (
     show_size,
 )
 from populace.storage import Checkpointer, load
-from populace.systems import Archiving, Pruning, Retention, Room
+from populace.systems import Archiving, Pruning, Retention, Room, Texts, reclaim_texts
 from populace.systems.archive import attach_archive, attached_archive
 from populace.systems.archive_reading import archived
 from populace.systems.retention import DAY_S
@@ -127,8 +127,8 @@ def test_below_the_share_nothing_happens():
     assert world.digest() == digest
 
 
-def test_giving_back_comes_first_and_changes_nothing(caplog):
-    """Where it is enough nothing else is done; the digest stays, and so does what follows."""
+def test_giving_back_comes_first(caplog):
+    """Where it is enough nothing else is done; the digest stays where no string goes."""
     world, alone = village(), village()
     live(world, 4)
     live(alone, 4)
@@ -148,15 +148,56 @@ def test_giving_back_comes_first_and_changes_nothing(caplog):
     assert world.digest() == alone.digest()
 
 
+def forgetful(*systems):
+    """A village whose texts soon have nobody who remembers them, after 30 steps."""
+    world = village(5, Pruning(theta=0.9, grace=0.0))
+    world.add_systems(*systems)
+    world.insert(Texts())
+    live(world, 30)
+    return world
+
+
+def told(world):
+    """All memories of a world as everybody reads them."""
+    memories = world.query(Memory, Trace)
+    asked = (Memory.sequence, Memory.created, Memory.kind, Trace.accessed, Trace.importance)
+    columns = [memories.gather(each).tolist() for each in asked]
+    number = world.get(memories.gather(Memory.owner), Persona.number).tolist()
+    texts = world.text.decode(memories.gather(Memory.text))
+    return sorted(zip(number, *columns, texts, strict=True))
+
+
+def test_giving_strings_back_changes_no_memory():
+    """Strings go and their codes are given to others, so the digest differs; whatever is remembered
+    afterwards, and what it says, does not."""
+    world, alone = forgetful(reclaim_texts), forgetful(reclaim_texts)
+    give_back(world)
+    assert len(world.text) < len(alone.text)
+    for each in (world, alone):
+        each.insert(Pruning(), replace=True)
+        live(each, 30, text="a fair")
+    assert told(world) == told(alone) != []
+    assert world.digest() != alone.digest()
+
+
 def test_giving_back_frees_slack_and_strings():
     """Tables shrink to their rows, and texts that nobody remembers are gone."""
-    world = village(5, Pruning(theta=0.9, grace=0.0))
-    live(world, 30)
+    world = forgetful(reclaim_texts)
     slack, texts = sum(t.nbytes for t in world.store.tables), len(world.text) - world.text.n_free
     give_back(world)
     assert sum(t.nbytes for t in world.store.tables) < slack
     assert len(world.text) - world.text.n_free < texts
     world.check()
+
+
+def test_strings_stay_where_no_system_reclaims_them():
+    """A program may hold codes in a variable: that is its right in a world without
+    `reclaim_texts`, and no limit takes it away."""
+    world = forgetful()
+    held = world.text.intern(["says hi"])
+    give_back(world)
+    world.text.intern(["robbed the bank"])
+    assert world.text.decode(held) == ["says hi"]
 
 
 def test_stages_follow_each_other_in_time(tmp_path):

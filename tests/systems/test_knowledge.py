@@ -344,6 +344,17 @@ def test_topics_beyond_the_first_have_their_own_appeal():
     assert {topic for owner, topic in held(world) if owner == 1} == {2}
 
 
+def test_a_topic_beyond_those_of_little_appeal_has_the_whole():
+    """The last of those that have another appeal than 1 says nothing of those after it."""
+    for number in (3, 4, 4_000_000_000):
+        world, agents, _ = society(2, 0)
+        topics = world.spawn(2, Topic(number=[2, number], name=["a", "b"], appeal=[0.0, 1.0]))
+        learn(world, np.repeat(agents[:1], 2), topics)
+        meet(world, agents, [(0, 1, START, 1.0, 0.0)])
+        world.step(0)
+        assert {topic for owner, topic in held(world) if owner == 1} == {number}
+
+
 def test_exposures_saturate():
     """By hand: with rate 1/2 the confidence is 0.5, 0.75, 0.875; an exposure that finds half left
     makes the half-life half as long again."""

@@ -387,6 +387,20 @@ def test_late_news_count_for_what_is_left_of_them(times, random):
     assert weight == pytest.approx(naive.closed_form(times, last, 14 * 86_400.0), rel=1e-5)
 
 
+def test_late_news_bring_back_nothing_that_was_over():
+    """With a threshold, the middle one of three contacts keeps the tie from ending if it comes in
+    time; after the third it finds a tie that has begun anew, and adds to that."""
+    seen = []
+    for order in ((0, 50, 100), (0, 100, 50)):
+        world, agents = society(threshold=0.05)
+        for day in order:
+            world.emit(contact(agents, [(0, 1, days(day), 1.0, 0.0, False)]))
+            world.step(1)
+        weight, _, _, contacts, _ = states(world, agents)[0, 1]
+        seen.append((round(float(weight), 4), int(contacts)))
+    assert seen == [(1.0912, 3), (1.0841, 2)]
+
+
 def test_new_ties_get_ids_by_time_and_number():
     """Simultaneous first contacts are in the order of the agents' numbers, however they are emitted
     and wherever the agents' rows are."""

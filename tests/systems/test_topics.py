@@ -100,10 +100,15 @@ def test_appeal_is_that_of_those_that_are_made():
     [(1.5, ColumnValueError), ([0.5, np.nan], ColumnValueError), ([0.5], ColumnShapeError)],
 )
 def test_an_appeal_that_is_none_changes_nothing(appeal, error):
-    """Out of range, no number, or too few: no topic is made and no number given."""
+    """Out of range, no number, or too few: no topic is made and no number given; nor is it taken
+    where nothing is to be made."""
     world = World()
     with pytest.raises(error, match="appeal"):
         intern_topics(world, ["a", "b"], appeal)
+    known = World()
+    intern_topics(known, ["a", "b"])
+    with pytest.raises(error, match="appeal"):
+        intern_topics(known, ["a", "b"], appeal)
     assert len(world) == 0
     assert TopicNumbers not in world.resources
     assert find_topics(world, "")[1] == []

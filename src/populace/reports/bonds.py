@@ -58,10 +58,9 @@ def _strengths(ties: Ties) -> Chart:
 
 
 def _degrees(ending: Ending, ties: Ties) -> Chart:
-    n = max(len(ending.names), int(max(ties.source.max(), ties.target.max())) + 1)
-    degree = np.bincount(ties.source, minlength=n)
-    if ending.names:
-        degree = degree[sorted(ending.names)]
+    degrees = ties.degrees()
+    agents = sorted(ending.names) or np.union1d(ties.source, ties.target).tolist()
+    degree = np.array([degrees.get(agent, 0) for agent in agents])
     median, most = float(np.median(degree)), int(degree.max())
     log = most > FAR * max(median, 1) and most > 20
     finding = f"The median agent knows {several(median, 'other')}; the best connected {most}"

@@ -29,15 +29,7 @@ def communities(ending: Ending, ties: Ties) -> Chart | Omission:
 
     everybody, weight = np.unique(np.concatenate([ties.source, ties.target])), _weights(ties)
     drawn = _most_tied(ties, weight)
-    graph = nx.Graph()
-    graph.add_nodes_from(drawn.tolist())
-    inside = np.isin(ties.source, drawn) & np.isin(ties.target, drawn)
-    for a, b, w in zip(
-        ties.source[inside].tolist(), ties.target[inside].tolist(), weight[inside].tolist(),
-        strict=True,
-    ):  # fmt: skip
-        held = graph.get_edge_data(a, b, {"weight": 0.0})["weight"]
-        graph.add_edge(a, b, weight=held + w)
+    graph = _graph(ties, weight, drawn)
     if not graph.number_of_edges():
         return Omission("The network", "the agents with most ties have none among themselves")
     found = nx.community.louvain_communities(graph, weight="weight", seed=SEED)
@@ -47,20 +39,14 @@ def communities(ending: Ending, ties: Ties) -> Chart | Omission:
     kept = _backbone(graph)
     place = _places(graph.edge_subgraph(kept), found)
     data = [_edge_trace(kept, place)]
-    legend, rows = [], []
+    rows = []
     for k, community in enumerate(several_of):
-        other = k >= N_COMMUNITIES
-        data.append(_node_trace(ending, graph, community, place, k, other))
+        data.append(_node_trace(ending, graph, community, place, k))
         hub = max(community, key=lambda agent: (graph.degree(agent, "weight"), -agent))
         rows.append([k + 1, len(community), ending.name(hub)])
-        if not other:
-            who = f"{len(community)} around {shortened(ending.name(hub), 28)}"
-            legend.append(Key(who, line_tone(k), "point", SYMBOLS[k]))
-    if len(several_of) > N_COMMUNITIES:
-        legend.append(Key("smaller ones", "muted", "point", "circle"))
     loose = [one[0] for one in found if len(one) == 1]
     if loose:
-        data.append(_node_trace(ending, graph, loose, place, N_COMMUNITIES, True))
+        data.append(_node_trace(ending, graph, loose, place, N_COMMUNITIES))
     whom = (
         "Agents fall" if drawn.size == everybody.size else f"The {drawn.size} best connected fall"
     )
@@ -68,9 +54,11 @@ def communities(ending: Ending, ties: Ties) -> Chart | Omission:
         "clearly apart" if modularity > 0.5 else "with many ties across" if modularity > 0.25
         else "hardly apart from each other"
     )  # fmt: skip
-    note = f"Communities by Louvain's method, modularity {decimal(modularity, 2)}. Drawn are the "
-    note += f"{STRONGEST_OF_EACH} strongest ties of each agent; all ties count for the communities,"
-    note += " whose agents are drawn together."
+    note = (
+        f"Communities by Louvain's method, modularity {decimal(modularity, 2)}. Drawn are the "
+        f"{STRONGEST_OF_EACH} strongest ties of each agent; all ties count for the communities, "
+        f"whose agents are drawn together."
+    )
     if drawn.size < everybody.size:
         who = several(everybody.size, "agent")
         note += f" Of {who} with ties the {drawn.size} with the strongest are shown."
@@ -87,10 +75,21 @@ def communities(ending: Ending, ties: Ties) -> Chart | Omission:
         ),
         Rows(["community", "agents", "in the middle"], rows),
         note=note,
-        legend=legend,
+        legend=_legend(rows),
         height=540,
         wide=True,
     )
+
+
+def _legend(rows: list[list[Any]]) -> list[Key]:
+    """A line for each community that has a colour of its own. rows: number, size, middle."""
+    legend = [
+        Key(f"{n} around {shortened(hub, 28)}", line_tone(k), "point", SYMBOLS[k])
+        for k, (_, n, hub) in enumerate(rows[:N_COMMUNITIES])
+    ]
+    if len(rows) > N_COMMUNITIES:
+        legend.append(Key("smaller ones", "muted", "point", "circle"))
+    return legend
 
 
 def _weights(ties: Ties) -> Floats:
@@ -104,6 +103,22 @@ def _most_tied(ties: Ties, weight: Floats) -> Ints:
     sums = np.bincount(place, weights=np.concatenate([weight, weight]))
     best = np.lexsort((agents, -np.round(sums, 6)))[:MOST_DRAWN]
     return np.sort(agents[best])
+
+
+def _graph(ties: Ties, weight: Floats, drawn: Ints) -> Any:
+    """Those who are drawn, joined where one is tied to the other: with the weight of both ties."""
+    import networkx as nx
+
+    graph = nx.Graph()
+    graph.add_nodes_from(drawn.tolist())
+    inside = np.isin(ties.source, drawn) & np.isin(ties.target, drawn)
+    for a, b, w in zip(
+        ties.source[inside].tolist(), ties.target[inside].tolist(), weight[inside].tolist(),
+        strict=True,
+    ):  # fmt: skip
+        held = graph.get_edge_data(a, b, {"weight": 0.0})["weight"]
+        graph.add_edge(a, b, weight=held + w)
+    return graph
 
 
 def _backbone(graph: Any) -> list[tuple[int, int]]:
@@ -157,11 +172,15 @@ def _edge_trace(kept: list[tuple[int, int]], place: dict[int, Floats]) -> dict[s
 
 
 def _node_trace(
-    ending: Ending, graph: Any, agents: list[int], place: dict[int, Floats], k: int, other: bool
+    ending: Ending, graph: Any, agents: list[int], place: dict[int, Floats], k: int
 ) -> dict[str, Any]:
+    """The agents of community k; from N_COMMUNITIES on, those without a colour of their own."""
     degree = np.array([graph.degree(agent) for agent in agents], float)
-    names = [plain(ending.name(agent)) for agent in agents]
-    texts = [f"<b>{name}</b><br>{several(d, 'tie')}" for name, d in zip(names, degree, strict=True)]
+    texts = [
+        f"<b>{plain(ending.name(agent))}</b><br>knows {several(n, 'agent')} of those shown"
+        for agent, n in zip(agents, degree, strict=True)
+    ]
+    other = k >= N_COMMUNITIES
     return {
         "type": "scatter", "mode": "markers",
         "x": rounded([place[agent][0] for agent in agents], 4),

@@ -40,7 +40,7 @@ def costs(run: RunDirectory) -> Section:
         section.parts.append(_systems(systems))
     else:
         section.parts.append(Omission("Time by system", "it was not measured"))
-    if "rss_bytes" in run and np.isfinite(run["rss_bytes"]).any():
+    if "rss_bytes" in run:
         section.parts.append(_memory(run))
     else:
         section.parts.append(Omission("Memory of the process", "it was not measured"))
@@ -51,8 +51,9 @@ def ticks_a_second(run: RunDirectory) -> float:
     """Ticks a second of wall time; NaN where it was not measured."""
     if "wall_s" not in run:
         return float("nan")
-    total = float(np.nansum(run["wall_s"]))
-    return run.n_ticks / total if total > 0 else float("nan")
+    wall = run["wall_s"]
+    total = float(np.nansum(wall))
+    return int(np.isfinite(wall).sum()) / total if total > 0 else float("nan")
 
 
 def _systems(systems: dict[str, Floats]) -> Chart:
@@ -142,10 +143,8 @@ def _ticks(run: RunDirectory) -> Chart:
 
 def _memory(run: RunDirectory) -> Chart:
     held = run["rss_bytes"]
-    last, most = float(held[-1]), float(np.nanmax(held))
-    each = ""
-    if "memories" in run and run["memories"][-1] > 100_000:
-        each = f", {last / run['memories'][-1]:,.0f} bytes for each memory that is kept"
+    last, most, kept = run.last("rss_bytes"), float(np.nanmax(held)), run.last("memories")
+    each = f", {last / kept:,.0f} bytes for each memory that is kept" if kept > 100_000 else ""
     at = stamps(thinned(run.time_us))
     drawn = line(at, thinned(held / 1e6), "memory", 2, line={"dash": "solid"})
     return Chart(

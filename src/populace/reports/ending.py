@@ -35,6 +35,11 @@ class Ties:
     strength: Floats
     contacts: Floats
 
+    def degrees(self) -> dict[int, int]:
+        """How many ties each agent has that has any, by its number, in ascending order."""
+        agents, counts = np.unique(self.source, return_counts=True)
+        return dict(zip(agents.tolist(), counts.tolist(), strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -47,11 +52,8 @@ class Ending:
     snapshots: Snapshots
 
     def rows(self, query: str, params: Any = None, of: Any = None) -> list[dict[str, Any]]:
-        """The rows of a query; none where the world lacks what it is about."""
-        try:
-            return self.database.ask(query, params, of=of).rows()
-        except SqlError:
-            return []
+        """The rows of a query; none where the world lacks what it is about. Raises SqlError."""
+        return self.database.ask(query, params, of=of).rows()
 
     def history(self, query: str, params: Any = None) -> list[dict[str, Any]]:
         """The rows of a query of all snapshots that the run has kept; none where one is damaged."""
@@ -65,7 +67,7 @@ class Ending:
     def alive(self, time_us: Ints, step_us: int) -> Floats:
         """Memories that are kept, by the tick in which they were formed and by tenth of importance.
 
-        (n, 10), for the ticks that end at time_us.
+        (n, 10), for the ticks that end at time_us. Raises SqlError.
         """
         found = self.rows(
             "SELECT (epoch_us(created) + $step - 1 - $first) // $step AS tick, "
@@ -126,24 +128,16 @@ def _ending(asked: Database, snapshots: Snapshots) -> Ending:
 
 def _ties(asked: Database) -> Ties | None:
     """All ties; with strengths of NaN where the world has no law for them."""
-    begin = "SELECT source, target, contacts"
-    there = "FROM ties WHERE source IS NOT NULL AND target IS NOT NULL ORDER BY source, target"
-    try:
-        table = asked.ask(f"{begin}, strength {there}").arrow()
-    except SqlError:
-        table = asked.ask(f"{begin} {there}").arrow()
+    table = asked.ask(
+        "SELECT source, target, strength, contacts FROM ties "
+        "WHERE source IS NOT NULL AND target IS NOT NULL ORDER BY source, target"
+    ).arrow()
     if not table.num_rows:
         return None
-    n = table.num_rows
-    strengths = (
-        table["strength"].to_numpy().astype(np.float64)
-        if "strength" in table.column_names
-        else np.full(n, np.nan)
-    )
     return Ties(
         table["source"].to_numpy().astype(np.int64),
         table["target"].to_numpy().astype(np.int64),
-        strengths,
+        table["strength"].to_numpy().astype(np.float64),
         table["contacts"].to_numpy().astype(np.float64),
     )
 
@@ -160,5 +154,6 @@ def chosen_agent(ending: Ending, asked: int | None) -> int | None:
             raise SourceFileError(f"--agent {asked}: no agent has that number; {there}")
         return asked
     if ending.ties is not None:
-        return int(np.argmax(np.bincount(ending.ties.source)))
+        degrees = ending.ties.degrees()
+        return max(degrees, key=degrees.__getitem__)
     return min(ending.names, default=None)

@@ -10,12 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from populace.ecs.errors import SqlError
+
 from .ending import Ending
-from .palette import DASHES, tone
-from .parts import Chart, Floats, Key, Omission, Rows, Section, layout, rounded
+from .palette import N_TENTHS, tone
+from .parts import Chart, Floats, Key, Omission, Rows, Section, dash, layout, rounded
 from .rundirectory import RunDirectory
 from .wording import DAY_US, listed, share, span
 
+Curve = tuple[Floats, Floats]
+"""Ages, young first, and the shares that are kept; (k,) each."""
 FEWEST_FORMED = 60
 POINTS = 60
 FEWEST_IN_POINT = 25
@@ -28,7 +32,9 @@ def forgetting(run: RunDirectory, ending: Ending | None, why_not: str) -> Sectio
         "Forgetting",
         about="What is not recalled fades, and what matters little fades first.",
     )
-    formed = run.family("formed")
+    formed = {
+        tenth: run[f"formed__{tenth}"] for tenth in range(N_TENTHS) if f"formed__{tenth}" in run
+    }
     if ending is None:
         section.parts.append(Omission("Forgetting curves", why_not))
     elif not formed:
@@ -40,7 +46,7 @@ def forgetting(run: RunDirectory, ending: Ending | None, why_not: str) -> Sectio
     return section
 
 
-def survival(formed: Floats, kept: Floats, age: Floats) -> tuple[Floats, Floats]:
+def survival(formed: Floats, kept: Floats, age: Floats) -> Curve:
     """The curve of one tenth: ages (k,) and shares (k,), young first; the shares never rise.
 
     formed, kept, age: (n,) of each tick. Neighbouring ticks are taken together until enough was
@@ -97,58 +103,40 @@ def tenth_name(tenth: int) -> str:
     return f"{tenth / 10:g} to {(tenth + 1) / 10:g}"
 
 
-def _curves(run: RunDirectory, ending: Ending, formed: dict[str, Floats]) -> Chart | Omission:
+def _curves(run: RunDirectory, ending: Ending, formed: dict[int, Floats]) -> Chart | Omission:
     until = run.time_us <= ending.now_us
     time = run.time_us[until]
     if not time.size:
         return Omission("Forgetting curves", "the newest snapshot is older than the first tick")
-    kept = ending.alive(time, run.step_us)
+    try:
+        kept = ending.alive(time, run.step_us)
+    except SqlError as error:
+        return Omission("Forgetting curves", f"what is kept cannot be asked for: {error}")
     age = (ending.now_us - time).astype(np.float64)
-    data: list[dict[str, Any]] = []
-    legend: list[Key] = []
-    rows: list[list[Any]] = []
-    halves: dict[int, str] = {}
-    ends: dict[int, tuple[float, float]] = {}
+    curves: dict[int, Curve] = {}
     few = []
-    for name, column in formed.items():
-        tenth = int(name)
+    for tenth, column in formed.items():
         counts = np.nan_to_num(column[until])
         if counts.sum() < FEWEST_FORMED:
             few += [tenth] * bool(counts.sum())
             continue
-        ages, shares = survival(counts, kept[:, tenth], age)
-        if ages.size < 2:
-            continue
-        half = half_life(ages, shares)
-        if half is not None:
-            halves[tenth] = f"{'within' if shares[0] < 0.5 else 'after'} {span(half)}"
-        ends[tenth] = float(ages[-1]), float(shares[-1])
-        form, label = DASHES[len(legend) % len(DASHES)], f"importance {tenth_name(tenth)}"
-        days = ages / DAY_US
-        data.append(
-            {
-                "type": "scatter", "mode": "lines", "x": rounded(days, 4), "y": rounded(shares, 4),
-                "name": tenth_name(tenth), "hovertemplate": "%{y:.0%}",
-                "line": {"color": tone(f"tenth{tenth}"), "width": 2.25, "dash": form},
-            }
-        )  # fmt: skip
-        legend.append(Key(label, f"tenth{tenth}", "line", form))
-        rows += [[tenth_name(tenth), *pair] for pair in
-                 zip(rounded(days, 3), rounded(shares, 3), strict=True)]  # fmt: skip
-    if not data:
+        curve = survival(counts, kept[:, tenth], age)
+        if curve[0].size > 1:
+            curves[tenth] = curve
+    if not curves:
         return Omission("Forgetting curves", f"fewer than {FEWEST_FORMED} memories formed")
     note = (
         "Of each age, memories that are kept over all that were formed then, as a curve that never "
+        "rises. What was merged counts as gone; what was recalled has lasted longer for it."
     )
-    note += "rises. What was merged counts as gone; what was recalled has lasted longer for it."
     if few:
         names = listed([tenth_name(tenth) for tenth in few])
         note += f" Left out, with fewer than {FEWEST_FORMED} formed: {names}."
     return Chart(
         "forgetting-curves",
         "Still remembered, by age and importance",
-        _finding(halves, ends),
-        data,
+        _finding(curves),
+        [_trace(place, *one) for place, one in enumerate(curves.items())],
         layout(
             x={"title": {"text": "age of the memory, days"}, "rangemode": "tozero"},
             y={"tickformat": ".0%", "range": [0, 1.03]},
@@ -157,18 +145,40 @@ def _curves(run: RunDirectory, ending: Ending, formed: dict[str, Floats]) -> Cha
                 "line": {"color": tone("muted"), "width": 1, "dash": "2px,3px"},
             }],
         ),
-        Rows(["importance", "age, days", "share kept"], rows),
+        Rows(["importance", "age, days", "share kept"],
+             [row for one in curves.items() for row in _rows(*one)]),
         unit="share that is kept",
         note=note,
-        legend=legend,
+        legend=[Key(f"importance {tenth_name(tenth)}", f"tenth{tenth}", "line", dash(place))
+                for place, tenth in enumerate(curves)],
         height=360,
         wide=True,
     )  # fmt: skip
 
 
-def _finding(halves: dict[int, str], ends: dict[int, tuple[float, float]]) -> str:
+def _trace(place: int, tenth: int, curve: Curve) -> dict[str, Any]:
+    ages, shares = curve
+    return {
+        "type": "scatter", "mode": "lines", "x": rounded(ages / DAY_US, 4), "y": rounded(shares, 4),
+        "name": tenth_name(tenth), "hovertemplate": "%{y:.0%}",
+        "line": {"color": tone(f"tenth{tenth}"), "width": 2.25, "dash": dash(place)},
+    }  # fmt: skip
+
+
+def _rows(tenth: int, curve: Curve) -> list[list[Any]]:
+    ages, shares = rounded(curve[0] / DAY_US, 3), rounded(curve[1], 3)
+    return [[tenth_name(tenth), *pair] for pair in zip(ages, shares, strict=True)]
+
+
+def _finding(curves: dict[int, Curve]) -> str:
+    """The half-lives of the least and the most important that have lost a half, and who lasts."""
+    halves: dict[int, str] = {}
+    for tenth, (ages, shares) in curves.items():
+        half = half_life(ages, shares)
+        if half is not None:
+            halves[tenth] = f"{'within' if shares[0] < 0.5 else 'after'} {span(half)}"
     lost = list(halves.items())
-    lasting = [tenth for tenth in ends if tenth not in halves]
+    lasting = [tenth for tenth in curves if tenth not in halves]
     said = []
     for begin, (tenth, at) in zip(
         ("Half of all memories", "half of those"), sorted({*lost[:1], *lost[-1:]}), strict=False
@@ -177,8 +187,8 @@ def _finding(halves: dict[int, str], ends: dict[int, tuple[float, float]]) -> st
     text = "; ".join(said) + "." if said else ""
     if lasting:
         best = lasting[-1]
-        oldest, kept = ends[best]
-        more = f"Those of importance {tenth_name(best)} last: after {span(oldest)} {share(kept)} "
-        more += "are kept."
+        ages, shares = curves[best]
+        more = f"Those of importance {tenth_name(best)} last: after {span(float(ages[-1]))} "
+        more += f"{share(float(shares[-1]))} are kept."
         text = f"{text} {more}" if text else f"No tenth has lost a half yet. {more}"
     return text

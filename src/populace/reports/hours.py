@@ -23,6 +23,7 @@ from .wording import DAY_US, HOUR_US, capital, decimal, share
 
 AXES = ("pleasure", "arousal", "dominance")
 HOURS = np.arange(24)
+NOON = 12
 THURSDAY = 3
 """1970-01-01 was one; Monday is 0."""
 
@@ -49,7 +50,8 @@ def by_hour(values: Floats, hour: Ints, chosen: Floats | None = None) -> Floats:
 def hours(run: RunDirectory) -> Section:
     """The section."""
     section = Section("hours", "The day")
-    states = {name: column for name, column in run.family("state").items() if column.any()}
+    states = {name: column for name, column in run.family("state").items()
+              if np.nansum(column) > 0}  # fmt: skip
     if states:
         section.parts.append(_activity(run, states))
     else:
@@ -67,18 +69,19 @@ def hours(run: RunDirectory) -> Section:
 
 def _activity(run: RunDirectory, states: dict[str, Floats]) -> Chart:
     hour, _ = hours_of(run.time_us)
-    total = np.sum(list(states.values()), axis=0)
+    total = np.nansum(list(states.values()), axis=0)
     total[total == 0] = np.nan
     of_all = {name: by_hour(column / total, hour) for name, column in states.items()}
     names = [name.replace("_", " ") for name in of_all]
     grid = np.array(list(of_all.values()))
     busiest, at = np.unravel_index(int(np.nanargmax(grid)), grid.shape)
-    now = {name: shares[12] for name, shares in zip(names, grid, strict=True)}
-    noon = max(now, key=lambda name: np.nan_to_num(now[name]))
-    finding = (
-        f"At {at}:00 {share(float(grid[busiest, at]))} are {_doing(names[busiest])}; at noon "
-        f"{share(float(np.nan_to_num(now[noon])))} are {_doing(noon)}, more than do anything else."
-    )
+    finding = f"At {at}:00 {share(float(grid[busiest, at]))} are {_doing(names[busiest])}"
+    noon = grid[:, NOON]
+    if np.isfinite(noon).any():  # a short run may not have one
+        most = int(np.nanargmax(noon))
+        finding += f"; at noon {share(float(noon[most]))} are {_doing(names[most])}"
+        finding += ", more than do anything else"
+    finding += "."
     labels = [f"{h:02d}" for h in HOURS]
     return Chart(
         "activity",

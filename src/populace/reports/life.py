@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from populace.ecs.errors import SqlError
+
 from .ending import Ending
 from .living import counted, period_name, periods
 from .parts import (
@@ -15,6 +17,7 @@ from .parts import (
     Key,
     Listing,
     Omission,
+    Part,
     Rows,
     Section,
     bars,
@@ -33,16 +36,18 @@ WORDS = {"mood_pleasure_now": ("pleased", "displeased"), "mood_arousal_now": ("s
 
 def life(run: RunDirectory, ending: Ending | None, agent: int | None, why_not: str) -> Section:
     """The section, about the agent with this number."""
+    subject = "The life of one agent"
     if ending is None or agent is None:
-        section = Section("life", "The life of one agent")
-        section.parts.append(Omission("The life of one agent", why_not or "there are no agents"))
-        return section
-    section = Section("life", f"A life: {ending.name(agent)}", about=_about(ending, agent))
-    section.parts.append(_memories(ending, agent))
-    section.parts.append(_ties(ending, agent))
-    section.parts.append(_knowledge(ending, agent))
-    section.parts.append(_formed(run, ending, agent))
-    return section
+        return Section("life", subject, [Omission(subject, why_not or "there are no agents")])
+    title = f"A life: {ending.name(agent)}"
+    try:
+        parts: list[Part] = [
+            _memories(ending, agent), _ties(ending, agent), _knowledge(ending, agent),
+            _formed(run, ending, agent),
+        ]  # fmt: skip
+        return Section("life", title, parts, _about(ending, agent))
+    except SqlError as error:
+        return Section("life", title, [Omission(subject, f"it cannot be asked for: {error}")])
 
 
 def _about(ending: Ending, agent: int) -> str:
@@ -79,16 +84,13 @@ def _about(ending: Ending, agent: int) -> str:
 
 def _memories(ending: Ending, agent: int) -> Listing | Omission:
     rows = ending.rows(
-        "SELECT text, kind, created, strength, count(*) OVER () AS n FROM memories "
-        "ORDER BY strength DESC, created DESC, sequence LIMIT 400",
-        of=[agent],
-    ) or ending.rows(
-        "SELECT text, kind, created, importance AS strength, count(*) OVER () AS n "
-        "FROM memories ORDER BY importance DESC, created DESC, sequence LIMIT 400",
+        "SELECT text, kind, created, strength, importance, count(*) OVER () AS n FROM memories "
+        "ORDER BY strength DESC, importance DESC, created DESC, sequence LIMIT 400",
         of=[agent],
     )
     if not rows:
         return Omission("Strongest memories", "it remembers nothing")
+    worth = "importance" if rows[0]["strength"] is None else "strength"  # without a law of it
     different: dict[str, dict[str, Any]] = {}
     for row in rows:
         different.setdefault(row["text"] or "", row)
@@ -98,9 +100,9 @@ def _memories(ending: Ending, agent: int) -> Listing | Omission:
         "What it remembers best",
         f"Of {several(rows[0]['n'], 'memory', 'memories')} the strongest is “{best}”.",
         Rows(
-            ["memory", "kind", "formed", "strength"],
+            ["memory", "kind", "formed", worth],
             [[shortened(row["text"] or "", 160), str(row["kind"]), _when(row["created"]),
-              f"{row['strength']:.3f}"] for row in shown],
+              f"{row[worth] or 0:.3f}"] for row in shown],
         ),
         note="Of memories that say the same, the strongest.",
         wide=True,
@@ -129,8 +131,8 @@ def _ties(ending: Ending, agent: int) -> Listing | Omission:
         f"It knows {several(mine.size, 'other')}, {closest} best of all.",
         Rows(
             ["to", "strength", "contacts"],
-            [[ending.name(int(ties.target[k])), f"{ties.strength[k]:.3f}",
-              int(ties.contacts[k])] for k in best],
+            [[ending.name(int(ties.target[k])), strength, int(ties.contacts[k])]
+             for k, strength in zip(best, rounded(ties.strength[best], 3), strict=True)],
         ),
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ from .parts import (
     Section,
     bars,
     dash,
+    last_of,
     layout,
     line,
     pattern,
@@ -29,16 +30,18 @@ from .rundirectory import RunDirectory
 from .wording import DAY_US, HOUR_US, capital, count, decimal, listed, moment, several, share
 
 GROWING = {"ties": "Ties", "knowledge": "Knowledge", "reflections": "Reflections"}
-OTHERWISE = "otherwise"
+ARCHIVED, OTHERWISE = "archived", "otherwise"
 REASONS = {
     "weak": "grown weak",
     "old": "grown old",
-    "capacity": "no room left",
+    "crowded": "crowded out",
     "merged": "merged into others",
-    "archived": "moved to the archive",
+    ARCHIVED: "moved to the archive",
     OTHERWISE: "merged, or gone with their owner",
 }
 """Why memories go, in words."""
+MOST_TOLD = 3
+"""Of these that a sentence has, the commonest."""
 FEW = 0.005
 """A part of what was formed that is not spoken of."""
 
@@ -49,6 +52,8 @@ def losses(run: RunDirectory) -> dict[str, Floats]:
     What the counts do not account for, though there are fewer than were formed, is OTHERWISE.
     """
     lost = {why: np.nan_to_num(column) for why, column in run.family("forgotten").items()}
+    if ARCHIVED in run:
+        lost[ARCHIVED] = np.nan_to_num(run[ARCHIVED])
     if "formed" in run and "memories" in run:
         formed = np.nan_to_num(run["formed"])
         grown = np.diff(run["memories"], prepend=run["memories"][:1])
@@ -97,17 +102,12 @@ def living(run: RunDirectory) -> Section:
         section.parts.append(_flows(run))
     else:
         section.parts.append(Omission("What was formed and forgotten", "it was not counted"))
-    for name, title in (
-        ("ties", "Ties"),
-        ("knowledge", "Knowledge"),
-        ("reflections", "Reflections"),
-    ):
+    for name, title in GROWING.items():
         if name in run and np.nanmax(run[name]) > 0:
             section.parts.append(_grown(run, name, title))
         else:
             section.parts.append(Omission(title, f"this run has no {name}"))
-    if "memory_strength" in run or "tie_strength" in run:
-        section.parts.append(_strengths(run))
+    section.parts.append(_strengths(run))
     return section
 
 
@@ -115,7 +115,8 @@ def _agents(run: RunDirectory) -> Chart | Omission:
     agents = run["agents"]
     if np.nanmin(agents) == np.nanmax(agents):
         return Omission(
-            "Agents over time", f"there were {several(agents[-1], 'agent')} from first to last"
+            "Agents over time",
+            f"there were {several(run.last('agents'), 'agent')} from first to last",
         )
     return _grown(run, "agents", "Agents")
 
@@ -127,22 +128,22 @@ def _area(run: RunDirectory, name: str, place: int) -> dict[str, object]:
 
 
 def _memories(run: RunDirectory) -> Chart:
-    kept = run["memories"]
-    agents = run["agents"][-1] if "agents" in run else np.nan
-    each = f", {decimal(kept[-1] / agents, 2)} for each agent" if agents > 0 else ""
+    kept, last, agents = run["memories"], run.last("memories"), run.last("agents")
+    each = f", {decimal(last / agents, 2)} for each agent" if agents > 0 else ""
     begins, of, length = periods(run.time_us)
-    days = per_period(kept, of, begins.size) / np.maximum(np.bincount(of), 1)
+    ticks = per_period(np.isfinite(kept).astype(np.float64), of, begins.size)
+    days = per_period(kept, of, begins.size)[ticks > 0] / ticks[ticks > 0]
     late, recent = days[-1 - max(1, days.size // 4) :][0], days[-1]
     change = (recent - late) / max(late, 1)
     how = "still more" if change > 0.05 else "fewer" if change < -0.05 else "hardly more"
     trend = f"{how} from {period_name(length)} to {period_name(length)}"
     peak = int(np.nanargmax(kept))
-    fallen = kept[peak] > 1.05 * kept[-1]
+    fallen = kept[peak] > 1.05 * last
     most = f" At most there were {count(kept[peak])}, on {moment(int(run.time_us[peak]))}."
     return Chart(
         "memories",
         "Memories kept",
-        f"At the end agents held {several(kept[-1], 'memory', 'memories')}{each}, {trend}."
+        f"At the end agents held {several(last, 'memory', 'memories')}{each}, {trend}."
         + most * bool(fallen),
         [_area(run, "memories", 0)],
         layout(y={"tickformat": ",~s"}),
@@ -223,20 +224,20 @@ def _flow(columns: dict[str, Floats]) -> str:
     begin = f"Of 100 memories formed {100 * gone / formed:.0f} are gone" if formed else (
         f"{several(gone, 'memory', 'memories')} are gone")  # fmt: skip
     only = next(iter(totals))
-    return f"{begin}: {listed(parts[:3])}." if len(parts) > 1 else f"{begin}, {only}."
+    told = listed([*parts[:MOST_TOLD], *["others"] * (len(parts) > MOST_TOLD)])
+    return f"{begin}: {told}." if len(parts) > 1 else f"{begin}, {only}."
 
 
 def _grown(run: RunDirectory, name: str, title: str) -> Chart:
     values = run[name]
-    first, last = float(values[0]), float(values[-1])
+    first, last = float(values[np.isfinite(values)][0]), run.last(name)
     noun = {"knowledge": "pieces of knowledge"}.get(name, name)
     if first == last:
         finding = f"{count(last)} {noun} at the beginning, and as many at the end."
     else:
         finding = f"From {count(first)} {noun} after the first step to {count(last)} at the end."
     if name == "ties" and "density" in run:
-        ending = run["density"][-1]
-        finding += f" {capital(share(float(ending)))} of all pairs are acquainted."
+        finding += f" {capital(share(run.last('density')))} of all pairs are acquainted."
     if name == "ties" and "contacts" in run:
         a_day = float(np.nansum(run["contacts"])) / (run.lived_us / DAY_US)
         finding += f" There were {count(a_day)} contacts a day."
@@ -246,21 +247,26 @@ def _grown(run: RunDirectory, name: str, title: str) -> Chart:
     )  # fmt: skip
 
 
-def _strengths(run: RunDirectory) -> Chart:
+def _strengths(run: RunDirectory) -> Chart | Omission:
     data, legend, columns, told = [], [], {}, []
     at = stamps(thinned(run.time_us))
     for place, (name, label) in enumerate(
         (("memory_strength", "memories"), ("tie_strength", "ties"))
     ):
-        if name not in run or np.isnan(run[name]).all():
+        if name not in run:
             continue
         values = run[name]
         if label in run:  # none has no strength
             values = np.where(run[label] > 0, values, np.nan)
+        if np.isnan(values).all():
+            continue
         data.append(line(at, thinned(values), label, place))
         legend.append(Key(label, line_tone(place), "line", dash(place)))
         columns[label] = values
-        told.append(f"a {'memory' if place == 0 else 'tie'} is {decimal(float(values[-1]), 2)}")
+        one = "memory" if place == 0 else "tie"
+        told.append(f"a {one} is {decimal(last_of(values), 2)}")
+    if not told:
+        return Omission("Mean strengths", "this run has none")
     return Chart(
         "strengths",
         "Mean strengths",

@@ -72,7 +72,6 @@ def page(
 ) -> str:
     """The whole file. charts: the JSON of all figures, by key. plotly: plotly.min.js."""
     program = files(__package__).joinpath("report.js").read_text()
-    style = files(__package__).joinpath("report.css").read_text()
     colours = json.dumps(dict(TONES.values()))
     program = program.replace("__TONES__", colours)
     policy = POLICY.format(" ".join(_hash(script) for script in (plotly, program)))
@@ -81,14 +80,7 @@ def page(
     )
     told = "".join(f'<p class="notice" role="note">{escape(text)}</p>' for text in notices)
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        '<meta name="referrer" content="no-referrer">\n'
-        '<link rel="icon" href="data:,">\n'
-        f"<title>{escape(title)} – Populace</title>\n"
-        f"<style>:root{{{style_variables()}}}\n{style}</style>\n</head>\n<body>\n"
+        f"{head(title, policy)}<body>\n"
         '<a class="skip" href="#main">Skip to the report</a>\n'
         '<button id="theme" type="button" aria-label="Switch between light and dark">'
         '<svg viewBox="0 0 20 20" aria-hidden="true"><circle cx="10" cy="10" r="7.25"/>'
@@ -101,6 +93,21 @@ def page(
         f"<footer><p>{escape(foot)}</p></footer>\n</main>\n"
         f'<script type="application/json" id="charts">{charts}</script>\n'
         f"<script>{plotly}</script>\n<script>{program}</script>\n</body>\n</html>\n"
+    )
+
+
+def head(title: str, policy: str, style: str = "") -> str:
+    """A file up to its body. policy: of content security. style: CSS beyond that of all pages."""
+    css = files(__package__).joinpath("report.css").read_text()
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        '<meta name="referrer" content="no-referrer">\n'
+        '<link rel="icon" href="data:,">\n'
+        f"<title>{escape(title)} – Populace</title>\n"
+        f"<style>:root{{{style_variables()}}}\n{css}{style}</style>\n</head>\n"
     )
 
 
@@ -221,7 +228,7 @@ def _table(rows: Rows) -> str:
         " class=number" * number or " class=short" * brief
         for number, brief in zip(numeric, short, strict=True)
     ]
-    head = "".join(
+    heading = "".join(
         f'<th scope="col"{kind}>{escape(name)}</th>'
         for name, kind in zip(rows.columns, kinds, strict=True)
     )
@@ -235,7 +242,7 @@ def _table(rows: Rows) -> str:
     )
     about = f'<p class="note">{escape(rows.about)}</p>' if rows.about else ""
     return (
-        f'{about}<div class="table" tabindex="0"><table><thead><tr>{head}</tr></thead>'
+        f'{about}<div class="table" tabindex="0"><table><thead><tr>{heading}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

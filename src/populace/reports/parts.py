@@ -24,7 +24,7 @@ FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, s
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A line of a legend. mark: line, bar or point; form: its dash, pattern or symbol."""
+    """A line of a legend. mark: line, band, bar or point; form: its dash, pattern or symbol."""
 
     label: str
     tone: str
@@ -119,6 +119,12 @@ def plain(text: object) -> str:
 def shortened(text: str, most: int = 60) -> str:
     """Text of a bounded length."""
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def last_of(values: Floats) -> float:
+    """The last value that is finite; NaN where none is."""
+    there = np.flatnonzero(np.isfinite(values))
+    return float(values[there[-1]]) if there.size else float("nan")
 
 
 def rounded(values: npt.ArrayLike, digits: int = 5) -> list[float | None]:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from html import escape
-from importlib.resources import files
 from typing import Any
 
 from populace.runs.profiling import Profiled, SystemProfile
 
-from .palette import style_variables
+from .page import head
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
-N_OPEN = 3  # systems whose functions are shown at once
-DEEPEST = 40  # functions in each other that are drawn
+N_OPEN = 3
+"""Systems whose functions are shown at once."""
+DEEPEST = 40
+"""Functions in each other that are drawn."""
 STYLE = """
 main { max-width: 80rem; }
 table { width: 100%; border-collapse: collapse; font-size: 0.875rem; }
@@ -46,7 +47,6 @@ HEADS = (
 
 def profile_page(profiled: Profiled) -> str:
     """The whole file."""
-    css = files(__package__).joinpath("report.css").read_text()
     title = f"Profile of {profiled.scenario}"
     lead = (
         f"{profiled.steps:,} steps took {profiled.step_s:,.3f} s. Just after the run a copy moved "
@@ -58,12 +58,7 @@ def profile_page(profiled: Profiled) -> str:
         f"<td>{profiled.between * profiled.step_s:,.3f}</td>{'<td></td>' * (len(HEADS) - 4)}</tr>"
     )
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
-        f"<title>{escape(title)} – Populace</title>\n"
-        f"<style>:root{{{style_variables()}}}\n{css}{STYLE}</style>\n</head>\n<body>\n"
+        f"{head(title, POLICY, STYLE)}<body>\n"
         f'<main>\n<header>\n<p class="kicker">Populace · profile of a run</p>\n'
         f'<h1>{escape(title)}</h1>\n<p class="lead">{escape(lead)}</p>\n</header>\n'
         '<section id="systems">\n<h2>Systems</h2>\n<p class="about">Bytes are of the columns that '

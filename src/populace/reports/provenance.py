@@ -13,6 +13,14 @@ from .parts import Listing, Omission, Rows, Section, Source
 from .rundirectory import CONFIG, RunDirectory
 from .wording import several
 
+SAME = "The same versions, parameters and seed give the same society, bit for bit."
+RELIEVED = (
+    "A limit to memory changed what is remembered, at moments that depend on the machine, so the "
+    "same versions, parameters and seed give another society."
+)
+AGAIN = f"populace run {CONFIG} --dir again"
+"""The file names the scenario, that of a Python file too."""
+
 
 def provenance(run: RunDirectory) -> Section:
     """The section."""
@@ -30,19 +38,18 @@ def provenance(run: RunDirectory) -> Section:
     section.parts.append(
         Listing(
             "Versions and machine",
-            "The same versions, parameters and seed give the same society, bit for bit.",
-            Rows(["what", "is"], [[name, str(value)] for name, value in facts if value]),
+            RELIEVED if run.relieved else SAME,
+            Rows(["what", "is"],
+                 [[name, str(value)] for name, value in facts if value not in (None, "")]),
         )
-    )
+    )  # fmt: skip
     command = told.get("command")
     if isinstance(command, list) and command:
         words = [str(word) for word in command]
         words[0] = "populace" if words[0].endswith(("populace", "__main__.py")) else words[0]
         section.parts.append(Source("The command", shlex.join(words), folded=False))
     if run.config:
-        scenario = str(told.get("scenario", "SCENARIO"))
-        again = f"populace run {shlex.quote(scenario)} --config {CONFIG} --dir again"
-        section.parts.append(Source("From its parameters", again, folded=False))
+        section.parts.append(Source("From its parameters, in its directory", AGAIN, folded=False))
         section.parts.append(Source(f"All parameters: {CONFIG}", run.config))
     return section
 

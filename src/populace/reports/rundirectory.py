@@ -16,7 +16,7 @@ import numpy as np
 
 from populace.ecs.errors import SourceFileError
 
-from .parts import Floats, Ints
+from .parts import Floats, Ints, last_of
 
 FORMAT = 1
 MANIFEST, METRICS, CONFIG = "manifest.json", "metrics.parquet", "config.toml"
@@ -24,7 +24,10 @@ MANIFEST, METRICS, CONFIG = "manifest.json", "metrics.parquet", "config.toml"
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
-    """What a run has left. time_us, columns: (n,) of each tick; NaN where nothing was measured."""
+    """What a run has left. time_us, columns: (n,) of each tick; NaN where nothing was measured.
+
+    Invariant: of a column that is there something was measured.
+    """
 
     path: Path
     manifest: Mapping[str, Any]
@@ -37,6 +40,10 @@ class RunDirectory:
 
     def __getitem__(self, name: str) -> Floats:
         return self.columns[name]
+
+    def last(self, name: str) -> float:
+        """The last value of a column that was measured; NaN where there is no such column."""
+        return last_of(self.columns[name]) if name in self else float("nan")
 
     def family(self, prefix: str) -> dict[str, Floats]:
         """The columns `prefix__name`, by name, in the order of the file."""
@@ -74,6 +81,12 @@ class RunDirectory:
     def lived_us(self) -> int:
         """The simulated span that was measured."""
         return self.end_us - self.begin_us
+
+    @property
+    def relieved(self) -> int:
+        """How often a limit to memory let go of more than nobody used, so that results changed."""
+        told = self.manifest.get("relieved") or ()
+        return sum(1 for one in told if one.get("stage") != "give back")
 
     @property
     def status(self) -> str:
@@ -148,4 +161,9 @@ def _read_metrics(file: Path) -> tuple[Ints, dict[str, Floats]]:
         if pa.types.is_integer(held.type) or pa.types.is_floating(held.type)
     }
     order = np.argsort(time, kind="stable")
-    return time[order], {name: column[order] for name, column in columns.items()}
+    measured = {name: np.isfinite(column) for name, column in columns.items()}
+    return time[order], {
+        name: np.where(there, columns[name], np.nan)[order]
+        for name, there in measured.items()
+        if there.any()
+    }

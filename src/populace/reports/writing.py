@@ -28,7 +28,7 @@ from .hours import hours
 from .life import life
 from .living import living, losses
 from .page import in_script, page
-from .parts import Chart, Headline, Omission, Section
+from .parts import Chart, Headline, Omission, Section, last_of
 from .provenance import provenance
 from .rundirectory import RunDirectory, read_run
 from .spreading import spreading
@@ -141,27 +141,31 @@ def headlines_of(run: RunDirectory) -> list[Headline]:
     told = [Headline("Simulated", span(run.lived_us), f"{count(run.n_ticks)} ticks of "
                      f"{span(run.step_us)}")]  # fmt: skip
     if "agents" in run:
-        told.append(Headline("Agents", count(run["agents"][-1]), "alive at the end", run["agents"]))
+        n = count(run.last("agents"))
+        told.append(Headline("Agents", n, "alive at the end", run["agents"]))
     formed = float(np.nansum(run["formed"])) if "formed" in run else np.nan
     if "memories" in run:
         detail = f"of {count(formed)} formed" if formed > 0 else "at the end"
-        told.append(Headline("Memories kept", count(run["memories"][-1]), detail, run["memories"]))
+        kept = count(run.last("memories"))
+        told.append(Headline("Memories kept", kept, detail, run["memories"]))
     gone = np.sum(list(losses(run).values()), axis=0)
     if formed > 0 and np.sum(gone) > 0:
-        detail = f"{several(float(np.sum(gone)), 'memory', 'memories')} forgotten or merged"
+        detail = (
+            f"{several(float(np.sum(gone)), 'memory', 'memories')} forgotten, merged or archived"
+        )
         told.append(Headline("Gone again", share(float(np.sum(gone)) / formed), detail, gone))
-    if "ties" in run and run["ties"][-1] > 0:
-        each = run["ties"][-1] / run["agents"][-1] if "agents" in run else np.nan
-        detail = f"{decimal(float(each), 2)} for each agent" if each > 0 else "directed"
-        told.append(Headline("Ties", count(run["ties"][-1]), detail, run["ties"]))
-    if "reflections" in run and run["reflections"][-1] > 0:
-        told.append(Headline("Reflections", count(run["reflections"][-1]), "insights that are kept",
+    ties, agents = run.last("ties"), run.last("agents")
+    if ties > 0:
+        detail = f"{decimal(ties / agents, 2)} for each agent" if agents > 0 else "directed"
+        told.append(Headline("Ties", count(ties), detail, run["ties"]))
+    reflections = run.last("reflections")
+    if reflections > 0:
+        told.append(Headline("Reflections", count(reflections), "insights that are kept",
                              run["reflections"]))  # fmt: skip
     known = run.family("knows")
     if known:
-        best = max(known, key=lambda name: float(np.nan_to_num(known[name][-1])))
-        told.append(Headline("Widest rumour", share(float(np.nan_to_num(known[best][-1]))),
-                             "of all agents know it", known[best]))  # fmt: skip
+        best = max(known.values(), key=last_of)
+        told.append(Headline("Widest rumour", share(last_of(best)), "of all agents know it", best))
     speed = ticks_a_second(run)
     if np.isfinite(speed):
         wall = float(np.nansum(run["wall_s"]))
@@ -171,14 +175,14 @@ def headlines_of(run: RunDirectory) -> list[Headline]:
 
 def lead_of(run: RunDirectory) -> str:
     """The run in two sentences."""
-    who = several(run["agents"][-1], "agent") if "agents" in run else "A society"
+    who = several(run.last("agents"), "agent") if "agents" in run else "A society"
     lived = f"{who} lived {span(run.lived_us)}, from {day(run.begin_us)} to {day(run.end_us - 1)}."
     if "formed" not in run or "memories" not in run:
         return lived
-    formed, kept = float(np.nansum(run["formed"])), float(run["memories"][-1])
+    formed, kept, ties = float(np.nansum(run["formed"])), run.last("memories"), run.last("ties")
     more = f" They formed {several(formed, 'memory', 'memories')} and hold {count(kept)}"
-    if "ties" in run and run["ties"][-1] > 0:
-        more += f", and {several(run['ties'][-1], 'tie')} hold them together"
+    if ties > 0:
+        more += f", and {several(ties, 'tie')} hold them together"
     return f"{lived}{more}."
 
 
@@ -188,14 +192,19 @@ def notices_of(run: RunDirectory, ending: Ending | None, why_not: str) -> list[s
     reason = str(run.manifest.get("reason") or "").rstrip(".")
     because = f": {reason}" if reason else ""
     told = {
-        "running": f"This run was still going on when the report was written. It is shown up to "
-        f"{until}.",
+        "running": f"This run was still going on, or had been killed, when the report was written. "
+        f"It is shown up to {until}.",
         "interrupted": f"This run was interrupted at {until}{because}. What it came to by then is "
         f"shown.",
         "stopped": f"This run was stopped at {until}{because}.",
         "failed": f"This run failed at {until}{because}. What it came to before is shown.",
     }
     notices = [told[run.status]] if run.status in told else []
+    if run.relieved:
+        notices.append(
+            f"{capital(several(run.relieved, 'time'))} this run came near to its limit of memory, "
+            f"and archived or forgot memories earlier than its parameters say."
+        )
     if ending is None:
         notices.append(f"{capital(why_not)}, so forgetting, ties and lives are not told.")
     elif abs(ending.now_us - run.end_us) > run.step_us:

@@ -3,7 +3,8 @@
 Above a share of the limit a run is relieved, now and then, by these stages, each only when those
 before it are used up:
 
-    give back         strings that nothing holds, slack of tables, what the allocator keeps
+    give back         slack of tables, what the allocator keeps, and, in a world that has the system
+                      `reclaim_texts`, strings that nothing holds
     archive earlier   `Archiving.after` is halved, down to a day, and what is inactive leaves
     prune earlier     `Pruning.theta` grows by half, up to 0.5, `Room.capacity` shrinks by a fifth,
                       down to 10, and what is too weak or finds no room is forgotten
@@ -12,9 +13,10 @@ What frees less than a hundredth of the limit is not worth what it loses: the ne
 as soon. Above the limit itself no stage waits for its turn, and they are taken again and again as
 long as that is worth it; then the run ends, by `MemoryLimitReached`, before more is lost.
 
-Invariants: giving back changes no result. The other stages do, and when they happen depends on the
-machine: a run that was relieved by them is not made again by its seed. Each is logged, and told in
-`relieved`. The laws that they change are resources, so a snapshot has them.
+Invariants: giving back changes no memory, tie or feeling. Where strings go, later ones get other
+codes, and with them `World.digest` is another. The other stages change results, and when they
+happen depends on the machine: a run that was relieved by them is not made again by its seed. Each
+is logged, and told in `relieved`. The laws that they change are resources, so a snapshot has them.
 Cost: 25 µs a step to look; to give back, a copy of the tables that have slack, and what Python's
 collection takes.
 """
@@ -126,9 +128,12 @@ def show_size(n: float) -> str:
 def give_back(world: World) -> None:
     """Return to the system what nobody uses: strings, slack, collected objects, free pages.
 
-    No result changes by it.
+    No memory, tie or feeling changes by it; codes of strings may, and with them `World.digest`.
+    Strings go where the world has the system `reclaim_texts`: any other may have codes of them in a
+    place that a reclaim does not know of.
     """
-    world.reclaim_texts()
+    if "reclaim_texts" in world.schedule.entries:
+        world.reclaim_texts()
     world.shrink()
     gc.collect()
     if "pyarrow" in sys.modules:

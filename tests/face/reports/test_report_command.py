@@ -93,7 +93,48 @@ def test_changed_parameters_are_told(report):
     """Those of config.toml that are not the scenario's own."""
     text = report.file.read_text()
     assert re.search(r"<td[^>]*>ties\.half_life</td><td[^>]*>604800", text)
-    assert "populace run town --config config.toml --dir again" in text
+    assert "populace run config.toml --dir again" in text
+
+
+def test_a_seed_of_0_is_a_seed(copy):
+    """It stands among what makes the run again."""
+    text = write_report(changed(copy, seed=0)).file.read_text()
+    assert re.search(r"<td[^>]*>seed</td><td[^>]*>0</td>", text)
+
+
+def test_a_run_that_a_limit_to_memory_changed_says_so(copy):
+    """At the top, and instead of the promise that it comes again bit for bit."""
+    relief = {"time": "2023-02-18T00:00:00", "what": "", "before": 2, "after": 1}
+    given = [{**relief, "stage": "give back"}]
+    text = write_report(changed(copy, relieved=given)).file.read_text()
+    assert "bit for bit" in text
+    assert "limit of memory" not in text
+    earlier = [*given, *({**relief, "stage": f"{how} earlier"} for how in ("archive", "prune"))]
+    text = write_report(changed(copy, relieved=earlier)).file.read_text()
+    assert "2 times this run came near to its limit of memory" in text
+    assert "bit for bit" not in text
+
+
+def test_what_was_never_measured_is_left_out(copy):
+    """A column of NaN alone is as one that is not there; one that ends in NaN counts up to then."""
+    table = pq.read_table(copy / "metrics.parquet")
+    n, spoilt = table.num_rows, {}
+    for name in table.column_names:
+        values = table[name].to_numpy()
+        if name in ("wall_s", "rss_bytes", "knows__0", "memory_strength", "state__asleep"):
+            spoilt[name] = np.full(n, np.nan)
+        elif name != "time":
+            spoilt[name] = np.where(np.arange(n) < n - 1, values, np.nan)
+        else:
+            spoilt[name] = values
+    pq.write_table(pa.table(spoilt), copy / "metrics.parquet")
+    made = write_report(copy)
+    assert made.left_out["Time of each tick"] == "it was not measured"
+    assert {"memories", "flows", "ties", "rumours", "strengths", "activity"} <= set(made.charts)
+    assert made.headlines["Agents"] == "60"
+    text = re.sub(r"<script.*?</script>", "", made.file.read_text(), flags=re.DOTALL)
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+    assert "On average  strong" not in text
 
 
 def test_of_a_file_what_the_run_told_is_shown(copy):
@@ -120,7 +161,7 @@ def test_a_run_that_is_not_done_is_shown_and_says_so(copy, status):
     """With the reason, and up to when."""
     made = write_report(changed(copy, status=status, reason="the disk is full"))
     notice = re.search(r'class="notice"[^>]*>([^<]*)', made.file.read_text())[1]
-    assert status.removesuffix("ning") in notice or "still going on" in notice
+    assert status in notice or "still going on, or had been killed," in notice
     assert "20 Feb 2023, 00:00" in notice
     assert ("the disk is full" in notice) == (status != "running")
 

@@ -6,7 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from populace.ecs import days, hours
+from populace.components import Memory, Persona, Stream, Tie, TieState, Trace
+from populace.ecs import World, days, hours
+from populace.ecs.errors import SqlError
 from populace.reports import parts
 from populace.reports.bonds import bonds
 from populace.reports.costs import costs
@@ -15,10 +17,12 @@ from populace.reports.forgetting import forgetting
 from populace.reports.hours import by_hour, hours_of
 from populace.reports.hours import hours as the_day
 from populace.reports.life import life
-from populace.reports.living import OTHERWISE, living, losses, periods
+from populace.reports.living import OTHERWISE, REASONS, living, losses, periods
 from populace.reports.parts import Chart, Listing, Omission
 from populace.reports.rundirectory import RunDirectory
 from populace.reports.spreading import spreading
+from populace.storage import save
+from populace.systems.pruning import Reason
 
 from .synthetic import FRIDAY, RUMOURS
 
@@ -70,6 +74,33 @@ def test_what_counts_do_not_explain_is_told_as_such():
     assert {why: column.sum() for why, column in found.items()} == {OTHERWISE: 90, "weak": 30}
     kept = [0, 100, 190, 270]
     assert list(losses(run_of(formed=formed, memories=kept, forgotten__weak=weak))) == ["weak"]
+
+
+def test_what_was_archived_is_told_as_such():
+    """It has a column of its own, and is not what the counts do not explain."""
+    formed, kept, archived = [0, 100, 100], [0, 100, 170], [np.nan, 0, 30]
+    run = run_of(formed=formed, memories=kept, archived=archived)
+    assert {why: column.sum() for why, column in losses(run).items()} == {"archived": 30}
+    finding = chart(living(run), "flows").finding
+    assert finding == "Of 100 memories formed 15 are gone, moved to the archive."
+
+
+def test_every_reason_has_its_words():
+    """Those that memories are forgotten for, as their columns are named, and how else they go."""
+    assert set(REASONS) == {reason.name.lower() for reason in Reason} | {
+        "merged", "archived", OTHERWISE,
+    }  # fmt: skip
+
+
+def test_of_many_reasons_the_commonest_are_told():
+    """Three, and that there are others."""
+    gone = {"weak": 50, "old": 30, "crowded": 15, "merged": 5}
+    lost = {f"forgotten__{why}": [0, n] for why, n in gone.items()}
+    finding = chart(living(run_of(formed=[0, 200], memories=[0, 100], **lost)), "flows").finding
+    assert finding == (
+        "Of 100 memories formed 50 are gone: 50\u202f% grown weak, 30\u202f% grown old, 15\u202f% "
+        "crowded out and others."
+    )
 
 
 def test_the_flow_adds_up(run):
@@ -136,6 +167,61 @@ def test_ties_are_counted_once_each(run, ending):
     assert sum(row[1] for row in chart(section, "degrees").rows.rows) == run["agents"][-1]
 
 
+def test_numbers_of_agents_may_have_gaps(tmp_path):
+    """Whoever nobody knows may have the highest number, however high."""
+    world = World(seed=1)
+    people = world.spawn(3, Persona(number=[0, 1, 4_000_000_000]), Stream)
+    world.spawn(2, Tie(source=people[:2], target=people[1::-1]), TieState())
+    save(world, tmp_path / "snapshots")
+    with read_ending(dataclasses.replace(run_of(agents=[3]), path=tmp_path)) as (found, _):
+        finding = chart(bonds(found, ""), "degrees").finding
+        assert finding == "The median agent knows 1 other; the best connected 1; 1 agent nobody."
+        assert chosen_agent(found, None) == 0
+        far = dataclasses.replace(found.ties, source=np.array([0, 4_000_000_000]))
+        assert chosen_agent(dataclasses.replace(found, ties=far), None) == 0
+        assert far.degrees() == {0: 1, 4_000_000_000: 1}
+
+
+def test_a_life_without_laws(tmp_path):
+    """Nothing has a strength: memories go by their importance, ties by contacts."""
+    world = World(seed=1)
+    ann, bo = world.spawn(2, Persona(number=[0, 1], name=["Ann", "Bo"]), Stream)
+    world.spawn(
+        2, Memory(owner=ann, text=["dull", "a feast"], sequence=[0, 1], created=5),
+        Trace(importance=[0.1, 0.9], stability=1.0, accessed=5),
+    )  # fmt: skip
+    world.spawn(1, Tie(source=ann, target=bo), TieState(contacts=3))
+    save(world, tmp_path / "snapshots")
+    run = run_of(agents=[2])
+    with read_ending(dataclasses.replace(run, path=tmp_path)) as (found, _):
+        best, ties = life(run, found, 0, "").parts[:2]
+    assert best.rows.columns[3] == "importance"
+    assert [row[3] for row in best.rows.rows] == ["0.900", "0.100"]
+    assert ties.rows.rows == [["Bo", None, 3]]
+
+
+class Silent:
+    """A database that answers nothing."""
+
+    def ask(self, *given, **more):
+        raise SqlError("out of memory")
+
+
+def test_what_cannot_be_asked_is_said_so(run, ending):
+    """And not told as nothing: no memory kept, or none to remember."""
+    silent = dataclasses.replace(ending, database=Silent())
+    for section in (forgetting(run, silent, ""), life(run, silent, 0, "")):
+        (why,) = left_out(section).values()
+        assert "cannot be asked for: out of memory" in why
+
+
+def test_other_columns_of_the_family_are_the_scenarios_own(run, ending):
+    """Only tenths are tenths."""
+    more = {"formed__talks": run["formed"], "formed__12": run["formed"]}
+    with_more = dataclasses.replace(run, columns={**run.columns, **more})
+    assert forgetting(with_more, ending, "") == forgetting(run, ending, "")
+
+
 def test_the_picture_of_the_network_is_the_same_each_time(ending):
     """Seeds are fixed: places, communities and their order."""
     first, second = (chart(bonds(ending, ""), "network") for _ in range(2))
@@ -186,6 +272,14 @@ def test_a_rumour_that_spreads_has_its_curve_in_words():
     assert table.rows.rows[1][2:] == ["–"] * 4
 
 
+def test_rumours_that_begin_alike_have_a_column_each():
+    """Beyond what is shown of them they differ."""
+    told = {"labels": {"knows__0": "x" * 70 + "a", "knows__1": "x" * 70 + "b"}}
+    rows = chart(spreading(run_of(told, knows__0=[0.1, 0.2], knows__1=[0.3, 0.4])), "rumours").rows
+    assert len(set(rows.columns)) == 3
+    assert [row[1:] for row in rows.rows] == [[0.1, 0.3], [0.2, 0.4]]
+
+
 def test_texts_of_rumours_are_no_markup_for_plotly(run):
     """What plotly would read as tags is escaped."""
     names = [trace["name"] for trace in chart(spreading(run), "rumours").data]
@@ -212,6 +306,14 @@ def test_shares_of_activity_sum_to_one(run):
     assert grid.shape == (6, 24)
     assert grid.sum(axis=0) == pytest.approx(1, abs=0.01)
     assert "are asleep" in chart(the_day(run), "activity").finding
+
+
+def test_of_noon_nothing_is_said_where_there_was_none():
+    """A run from 0:00 to 6:00."""
+    run = run_of(state__asleep=np.full(6, 9.0), state__working=np.full(6, 1.0))
+    assert chart(the_day(run), "activity").finding == "At 1:00 90\u202f% are asleep."
+    day = run_of(state__asleep=np.full(24, 9.0), state__working=np.full(24, 1.0))
+    assert "; at noon 90\u202f% are asleep, more than" in chart(the_day(day), "activity").finding
 
 
 def test_mood_has_weekdays_and_weekend(run):
