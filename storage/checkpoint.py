@@ -99,7 +99,8 @@ class Checkpointer:
     deltas since the oldest of them; None keeps all. full_every: every so many snapshots one is
     full; the others are deltas. on_saved: called with each `Saved`, on the writing thread.
     on_progress: called with (files written, files in all) meanwhile. threads: of the copy and of
-    writing. key, compression, about: as `save` takes them.
+    writing. key, compression, about: as `save` takes them. saved, paused_s: what was written, and
+    for how long the world stood still, so far.
 
     Raises LockedError where another process writes there, StorageError, SnapshotError for settings
     that make no sense.
@@ -131,6 +132,7 @@ class Checkpointer:
         self.every, self.every_s, self.keep, self.full_every = every, every_s, keep, full_every
         self.about = checked_about(about)
         self.saved: list[Saved] = []
+        self.paused_s = 0.0
         self.failure: Exception | None = None
         self._compression, self._threads = compression, threads
         self._on_saved, self._on_progress = on_saved, on_progress
@@ -272,8 +274,9 @@ class Checkpointer:
         # Not on the writing thread: it would wait for a step that may be waiting for it.
         found = self.snapshots.collect_indices(self.world, always=False)
         self._last_wall = perf_counter()
-        paused = waited_s, self._last_wall - begin
-        self._job = self._writer.submit(self._write, look, frozen, found, *paused)
+        pause_s = self._last_wall - begin
+        self.paused_s += pause_s
+        self._job = self._writer.submit(self._write, look, frozen, found, waited_s, pause_s)
 
     def _write(
         self,

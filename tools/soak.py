@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from populace.cli import main as populace
 
-MONTH = 30 * 24
+MONTH, FEWEST = 30 * 24, 3  # steps of a month, months that can be compared
 MEMORY, PACE = 0.05, 0.10
 
 
@@ -30,7 +30,7 @@ def judge(metrics: Path) -> bool:
         {name: float(np.median(column[begin : begin + MONTH])) for name, column in columns.items()}
         for begin in range(0, len(table) - MONTH + 1, MONTH)
     ]
-    if len(months) < 3:
+    if len(months) < FEWEST:
         print("there is nothing to compare: give it three months or more", file=sys.stderr)
         return False
     flat = True
@@ -53,10 +53,16 @@ def main() -> int:
     parser.add_argument("--run", type=Path, help="the directory of a run that is there")
     parser.add_argument("--dir", type=Path, default=Path("runs/soak"), help="of the run to make")
     parser.add_argument("--agents", default="10000")
-    parser.add_argument("--days", default="365")
+    parser.add_argument("--days", type=int, default=365)
     asked = parser.parse_args()
     if asked.run is None:
-        options = ("--agents", asked.agents, "--days", asked.days, "--dir", str(asked.dir))
+        if asked.days * 24 < FEWEST * MONTH:
+            parser.error(f"--days {asked.days}: there is something to compare from 90 days on")
+        if (asked.dir / "manifest.json").exists():
+            parser.error(
+                f"{asked.dir} holds a run already: judge it by --run {asked.dir}, or delete it"
+            )
+        options = ("--agents", asked.agents, "--days", str(asked.days), "--dir", str(asked.dir))
         if code := populace(["run", "town", *options]):
             return code
     return 0 if judge((asked.run or asked.dir) / "metrics.parquet") else 1

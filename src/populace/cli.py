@@ -2,9 +2,9 @@
 
 Each command is in a module of its own, `commands_*.py`, which adds itself to the parser. Results go
 to stdout (`--json` for scripts), progress and errors to stderr. Exit codes: 0 done, 1 the machine
-failed (disk, memory, a directory that is in use), 2 misuse or a source that cannot be read, 130
-interrupted. Nothing heavy is imported before the arguments are known to be right, so `--help` is
-quick.
+failed (disk, memory, a directory that is in use) or runs of a sweep did, 2 misuse or a source that
+cannot be read, 3 a run stopped at its memory limit, 130 interrupted. Nothing heavy is imported
+before the arguments are known to be right, so `--help` is quick.
 """
 
 from __future__ import annotations

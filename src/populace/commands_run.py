@@ -143,7 +143,7 @@ def _run(options: argparse.Namespace) -> int:
         _refuse(options, ("dir", "every", "every_wall", "keep", "key_file"), "--no-dir")
     check_out(options)
     watch = _watch(options)
-    from populace.runs.directory import RunDirectory, free_directory
+    from populace.runs.directory import RunDirectory
     from populace.runs.session import Session
     from populace.scenarios.registry import find_scenario
 
@@ -152,10 +152,16 @@ def _run(options: argparse.Namespace) -> int:
     parameters = parameters_for(options, options.scenario)
     directory = None
     if not options.no_dir:
-        directory = RunDirectory(options.dir or free_directory(scenario.name))
-        _refuse_other_run(options, directory)
-        if options.out is not None and options.out.resolve() == directory.path.resolve():
-            options.misuse(f"--out {options.out} is the directory of the run: name another")
+        if options.dir is None:
+            directory = RunDirectory.free(scenario.name)
+        else:
+            directory = RunDirectory(options.dir)
+            _refuse_what_is_there(options)
+        path = directory.path.resolve()
+        if options.out is not None and options.out.resolve() in (path, *path.parents):
+            options.misuse(
+                f"--out {options.out} is the directory of the run, or holds it: name another"
+            )
     session = Session(
         scenario, directory, _saving(options), options.threads, watch, options.verbose, began
     )
@@ -178,7 +184,7 @@ def _shortcuts(options: argparse.Namespace, scenario: Any) -> list[str]:
     if options.source is not None:
         if not scenario.source:
             options.misuse(f"--from: the scenario {scenario.name} begins with nothing from outside")
-        found.append(f"{scenario.source}={options.source}")
+        found.append(f"{scenario.source}={options.source.resolve()}")  # config.toml may be moved
     return found
 
 
@@ -188,13 +194,15 @@ def _refuse(options: argparse.Namespace, names: Sequence[str], flag: str) -> Non
             options.misuse(f"--{name.replace('_', '-')} and {flag} contradict each other")
 
 
-def _refuse_other_run(options: argparse.Namespace, directory: RunDirectory) -> None:
-    path = directory.path
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        options.misuse(
-            f"--dir {path} holds something already: go on with `populace resume {path}`, or name "
-            f"another directory"
-        )
+def _refuse_what_is_there(options: argparse.Namespace) -> None:
+    from populace.runs.directory import MANIFEST
+
+    path = options.dir
+    if path.exists() and not path.is_dir():
+        options.misuse(f"--dir {path} is a file: name another directory")
+    if path.exists() and any(path.iterdir()):
+        go_on = f"go on with `populace resume {path}`, or " * (path / MANIFEST).is_file()
+        options.misuse(f"--dir {path} holds something already: {go_on}name another directory")
 
 
 def _saving(options: argparse.Namespace, before: Mapping[str, Any] | None = None) -> Saving:
@@ -269,25 +277,32 @@ def _resume(options: argparse.Namespace) -> int:
 def _finish(
     options: argparse.Namespace, world: World, outcome: Outcome, directory: RunDirectory | None
 ) -> int:
-    """Write the tables, tell the result, and give the exit code."""
+    """Write the result and the tables, tell the result, and give the exit code."""
     from populace.runs.directory import RESULT
     from populace.runs.itinerary import Itinerary
     from populace.runs.session import write_result
 
     from .report import print_run
 
-    begin = perf_counter()
-    way = world.resource(Itinerary)
-    about = {"made_by": "populace run", "scenario": way.scenario, "seed": world.seed,
-             "days": way.days}  # fmt: skip
-    tables = write_minds(options, world, about)
-    outcome.write_s = perf_counter() - begin if tables else 0.0
-    facts: dict[str, Any] = {**outcome.facts(), **tables}
-    if directory is not None:
-        facts["dir"] = str(directory.path)
-        # Of a run that was over, what is there says more.
-        if outcome.ticks or not (directory.path / RESULT).exists():
-            write_result(directory, facts)
+    # Of a run that was over, what is there says more.
+    told = directory is not None and (outcome.ticks or not (directory.path / RESULT).exists())
+
+    def result(tables: Mapping[str, Any]) -> dict[str, Any]:
+        facts = {**outcome.facts(), **tables}
+        if directory is not None:
+            facts["dir"] = str(directory.path)
+            if told:
+                write_result(directory, facts)
+        return facts
+
+    facts = result({})  # before the tables, for which there may be no room
+    if options.out is not None:
+        begin, way = perf_counter(), world.resource(Itinerary)
+        about = {"made_by": "populace run", "scenario": way.scenario, "seed": world.seed,
+                 "days": way.days}  # fmt: skip
+        tables = write_minds(options, world, about)
+        outcome.write_s = perf_counter() - begin
+        facts = result(tables)
     profiled = options.profile and outcome.ticks
     tell(options, facts, lambda console: print_run(outcome, directory, console, bool(profiled)))
     return {"interrupted": INTERRUPTED, "stopped": STOPPED}.get(outcome.status, 0)

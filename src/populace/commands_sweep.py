@@ -46,7 +46,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--vary", action="append", default=[], metavar="SECTION.KEY=A,B,C",
-        help="values of a parameter; given again, every combination is run",
+        help="values of a parameter, split at every comma; given again, every combination is run",
     )  # fmt: skip
     parser.add_argument(
         "--seeds", type=whole(1, 100_000), default=1, metavar="N",
@@ -75,7 +75,7 @@ def _sweep(options: argparse.Namespace) -> int:
             parameters,
             vary,
             n_seeds=options.seeds,
-            jobs=options.jobs or len(os.sched_getaffinity(0)),
+            jobs=options.jobs or _n_cores(),
             directory=options.directory,
             on_run=on_run,
         )
@@ -85,16 +85,25 @@ def _sweep(options: argparse.Namespace) -> int:
     return _end(options, result, shown)
 
 
+def _n_cores() -> int:
+    """Cores that this process may use; of the machine, where the system does not tell."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _shown_by(name: str, parameters: Parameters) -> Callable[[Any], str]:
     """How a value of a parameter is shown: a span as 7d."""
     return next(parameter.shown for parameter, _ in parameters if parameter.name == name)
 
 
-def _varied(options: argparse.Namespace, parameters: Parameters) -> dict[str, list[str]]:
-    """The values of each parameter that --vary names; misuse for what no run would take."""
-    from populace.ecs.errors import SettingError
+def _varied(options: argparse.Namespace, parameters: Parameters) -> dict[str, list[Any]]:
+    """The values of each parameter that --vary names, each read by itself.
 
-    vary: dict[str, list[str]] = {}
+    Whether they go together, and whether there is such a parameter, is for the plan to say.
+    """
+    known = {parameter.name: parameter for parameter, _ in parameters}
+    vary: dict[str, list[Any]] = {}
     for given in options.vary:
         name, equals, values = given.partition("=")
         if not equals or not values:
@@ -102,13 +111,9 @@ def _varied(options: argparse.Namespace, parameters: Parameters) -> dict[str, li
         if name in vary:
             options.misuse(f"--vary {name} is given twice: give it all values, as {name}=A,B,C")
         vary[name] = [value.strip() for value in values.split(",")]
-        taken = []
-        for value in vary[name]:
-            try:
-                taken.append(parameters.replaced(name, value).values()[name])
-            except SettingError as error:
-                raise SettingError(f"--vary {given}: {error}") from error
-        if len(set(taken)) < len(taken):
+        if name in known:
+            vary[name] = [known[name].read(value, f"--vary {given}: ") for value in vary[name]]
+        if len(set(vary[name])) < len(vary[name]):
             options.misuse(f"--vary {given}: the same value stands there twice")
     return vary
 

@@ -30,7 +30,7 @@ from .ville import Ville
 
 
 def plain(text: str) -> Text:
-    """Imported text for a terminal: no markup, no control characters."""
+    """Text that others wrote, for a terminal: no markup, no control characters."""
     return Text("".join(letter if letter.isprintable() else " " for letter in text))
 
 
@@ -38,11 +38,12 @@ def print_run(
     outcome: Outcome, directory: RunDirectory | None, console: Console, profiled: bool = False
 ) -> None:
     """A run as a table, what the scenario tells, what an agent remembers, and where all is kept."""
-    table = Table(title=f"populace run {outcome.scenario}", show_header=False, title_justify="left")
+    title = plain(f"populace run {outcome.scenario}")
+    table = Table(title=title, show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(justify="right")
     for label, text in _told_of(outcome):
-        table.add_row(label, text)
+        table.add_row(plain(label), plain(text))
     console.print(table)
     if outcome.strongest:
         title = plain(f"What {outcome.strongest_of} remembers best")

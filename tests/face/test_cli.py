@@ -94,6 +94,8 @@ def test_version_is_that_of_the_package(capsys):
         (["run", "--no-dir", "--every-wall", "1m"], "--every-wall and --no-dir contradict"),
         (["run", "--no-dir", "--keep", "2"], "--keep and --no-dir contradict each other"),
         (["run", "--dir", "x", "--out", "x"], "--out x is the directory of the run"),
+        (["run", "--dir", "x/y/z", "--out", "x"], "--out x is the directory of the run, or holds"),
+        (["run", "--out", "runs"], "--out runs is the directory of the run, or holds it"),
         (["run", "--dir", "x", "--memory-limit", "1M"], "leaves no room for a run"),
         (["resume"], "required: RUN"),
         (["resume", "nowhere"], "nowhere is not the directory of a run"),
@@ -167,6 +169,45 @@ def test_a_foreign_directory_is_refused_before_the_work(capsys, tmp_path, monkey
     said(capsys, *SMALL, "--out", tmp_path, "--force")
     assert (tmp_path / "thesis.txt").read_text() == "mine"
     said(capsys, *SMALL, "--out", tmp_path)
+
+
+def test_a_directory_that_is_there_is_refused_before_the_work(capsys, tmp_path):
+    """A run may be gone on with, another thing may not, and nothing is written."""
+    (tmp_path / "m.py").write_text("")
+    told = said(capsys, "run", "--dir", tmp_path / "m.py", code=2)
+    assert f"--dir {tmp_path / 'm.py'} is a file: name another directory" in told
+    told = said(capsys, "run", "--dir", tmp_path, code=2)
+    assert f"--dir {tmp_path} holds something already: name another directory" in told
+    run = [*SMALL[:2], *SMALL[3:], "--dir", tmp_path / "run"]
+    said(capsys, *run)
+    assert f"go on with `populace resume {tmp_path / 'run'}`" in said(capsys, *run, code=2)
+
+
+def test_a_result_is_kept_whatever_becomes_of_the_tables(capsys, tmp_path, monkeypatch):
+    """A disk without room for them does not cost it."""
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("populace.minds.export_minds", fail)
+    run = [*SMALL[:2], *SMALL[3:], "--dir", tmp_path / "run", "--out", tmp_path / "out"]
+    assert "No space left on device" in said(capsys, *run, code=1)
+    told = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert (told["status"], told["formed"], "tables" in told) == ("done", 200, False)
+    monkeypatch.undo()
+    run[run.index(tmp_path / "run")] = tmp_path / "again"
+    facts = json.loads(said(capsys, *run, "--json"))
+    assert json.loads((tmp_path / "again" / "result.json").read_text()) == facts
+    assert facts["tables"]["agents"] == 20
+
+
+def test_where_prometheus_finds_a_run_is_told(capsys):
+    """Once, on stderr: of port 0 nobody else knows."""
+    pytest.importorskip("prometheus_client")
+    assert cli.main([*SMALL, "--prometheus", "0", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["formed"] == 200
+    assert re.fullmatch(r"populace: metrics at http://127.0.0.1:\d+/metrics\n", err)
 
 
 # -- import ---------------------------------------------------------------------------------

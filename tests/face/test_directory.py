@@ -95,6 +95,15 @@ def test_runs_without_a_name_are_numbered(capsys, tmp_path, monkeypatch):
     assert files_in(tmp_path / "runs") == ["stream-1", "stream-2"]
 
 
+def test_two_runs_that_begin_together_have_directories_of_their_own(tmp_path, monkeypatch):
+    """Both found the same number free; who comes second takes the next."""
+    monkeypatch.chdir(tmp_path)
+    first, second = RunDirectory.free("town"), RunDirectory.free("town")
+    for directory in (first, second):
+        directory.create({"scenario": "town"}, "")
+    assert [str(each.path) for each in (first, second)] == ["runs/town-1", "runs/town-2"]
+
+
 @pytest.mark.parametrize("inside", ["", "snapshots"])
 def test_commands_take_a_run_or_its_snapshots(capsys, town_copy, tmp_path, inside):
     """Each finds the same snapshots, whichever of the two is named."""

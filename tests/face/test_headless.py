@@ -1,12 +1,16 @@
 """A scenario without a screen: what `make_world` makes, and what `live` does and tells."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from populace.components import Memory, Persona, Strength
 from populace.ecs import days, hours
 from populace.ecs.errors import MemoryLimitReached, SettingError, SourceFileError
-from populace.runs import days_left, live, make_world
+from populace.runs import days_left, headless, live, make_world
 from populace.runs.headless import steps_left
 from populace.runs.itinerary import Itinerary
 from populace.runs.metrics import MetricsTable
@@ -185,7 +189,48 @@ def test_a_step_that_fails_leaves_the_rows_before(tmp_path):
     assert (tmp_path / "metrics.parquet").is_file()
 
 
+def test_a_disk_that_refuses_rows_does_not_end_a_run(tmp_path, monkeypatch, caplog):
+    """They wait, which is logged once; the last ones must be written."""
+    write, refused = pq.write_table, iter([True] * 3 + [False])
+
+    def refuse(*given, **more):
+        if next(refused, False):
+            raise OSError(28, "No space left on device")
+        write(*given, **more)
+
+    monkeypatch.setattr(pq, "write_table", refuse)
+    monkeypatch.setattr(headless, "FLUSH_S", 0.0)
+    table = MetricsTable(tmp_path / "metrics.parquet")
+    values = {"stream.agents": 3, "run.days": 0.25}
+    assert live(make_world("stream", values), metrics=table).status == "done"
+    assert pq.read_table(table.path)["tick"].to_pylist() == [1, 2, 3, 4, 5, 6]
+    told = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert len(told) == 1
+    assert "metrics are not written until the disk lets them: [Errno 28]" in told[0]
+    refused = iter([True] * 10)
+    with pytest.raises(OSError, match="No space left"):
+        live(make_world("stream", values), metrics=table)
+
+
 # -- what is told ----------------------------------------------------------------------------
+
+
+def test_a_scenario_that_cannot_be_measured_is_told_so_before_the_first_step():
+    """Watchers are closed all the same."""
+    scenario = replace(find_scenario("stream"), measure=lambda world: {"tick": 1})
+    world, watcher = make_world("stream", {"stream.agents": 3}), Watching()
+    with pytest.raises(SettingError, match="scenario stream: measure gives a column 'tick'"):
+        live(world, scenario, watchers=[watcher])
+    assert (world.clock.tick, watcher.closed) == (0, 1)
+
+
+@pytest.mark.parametrize("told", [None, ["catch", 3]])
+def test_a_scenario_that_tells_nothing_by_name_is_told_so(told):
+    """By its own name."""
+    scenario = replace(find_scenario("stream"), name="harbour", tell=lambda world: told)
+    world = make_world("stream", {"stream.agents": 3, "run.days": 0.1})
+    with pytest.raises(SettingError, match=f"scenario harbour: tell gives {re.escape(str(told))}"):
+        live(world, scenario)
 
 
 def test_the_first_agent_tells_what_it_remembers_best(town_run):

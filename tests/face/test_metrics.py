@@ -9,7 +9,7 @@ import pytest
 
 from populace.components import Memory, Strength, Tie, TieStrength
 from populace.ecs import hours
-from populace.ecs.errors import MemoryLimitReached
+from populace.ecs.errors import MemoryLimitReached, SettingError
 from populace.runs import live, make_world
 from populace.runs.metrics import Meter, MetricsTable
 from populace.systems import Retention, Room, make_room
@@ -46,7 +46,7 @@ def test_there_is_a_row_for_each_step(metrics, town_run):
 
 
 def test_columns_are_numbers(metrics):
-    """Counts are whole, all else is not, and nothing is missing or infinite."""
+    """Counts are whole, all else is not, and none is missing or infinite but means of nothing."""
     whole = {"tick", "rss_bytes", "agents", "memories", "ties", "knowledge", "reflections",
              "formed", "contacts"}  # fmt: skip
     for name in metrics.column_names[1:]:
@@ -54,10 +54,11 @@ def test_columns_are_numbers(metrics):
         counted = name in whole or name.startswith(("forgotten__", "formed__", "ns__", "state__"))
         if counted:
             assert column.type == pa.int64(), name
-        elif name != "pause_s":  # 0 as long as there is none
+        else:
             assert column.type == pa.float64(), name
-        assert column.null_count == 0
-        assert np.isfinite(column.to_numpy()).all(), name
+        there = metrics["memories"].to_numpy() > 0 if name == "memory_strength" else slice(None)
+        assert column.null_count == np.sum(~there if name == "memory_strength" else 0)
+        assert np.isfinite(column.to_numpy()[there]).all(), name
     assert len(set(metrics.column_names)) == metrics.num_columns
 
 
@@ -112,6 +113,50 @@ def test_a_meter_reads_what_came_after_it():
     assert row["formed"] > 0
     assert [row[name] for name in ("tick", "wall_s", "cpu_s", "pause_s")] == [31, 0.25, 0.125, 0.5]
     assert meter.read(0.1)["formed"] == 0
+
+
+def test_pauses_are_of_the_steps_in_which_the_world_stood_still(metrics):
+    """Not of those in which the snapshot was written to its end."""
+    pause_s = metrics["pause_s"].to_numpy()
+    assert (np.flatnonzero(pause_s) + 1).tolist() == list(range(6, 61, 6))
+    assert (pause_s <= metrics["wall_s"].to_numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("measured", "why"),
+    [
+        ({"time": 5}, "a column 'time': .* other than those that a run measures itself"),
+        ({"memories": -1}, "a column 'memories'"),
+        ({"archived": 1}, "a column 'archived'"),
+        ({"forgotten__weak": 1}, "a column 'forgotten__weak'"),
+        ({"ns__forget": 1}, "a column 'ns__forget'"),
+        ({5: 1}, "a column 5"),
+        ({"x": None}, "None for 'x'; it must be a number"),
+        ({"x": "3"}, "'3' for 'x'"),
+        ({"x": np.arange(2)}, r"array\(\[0, 1\]\) for 'x'"),
+        ({"x": 2**63}, "9223372036854775808 for 'x'; it must be a number of at most 64 bits"),
+        (None, "None; it must give numbers by name"),
+        ([1], r"\[1\]; it must give numbers by name"),
+    ],
+)
+def test_what_is_no_column_is_refused_when_it_is_measured(measured, why):
+    """With the scenario's name, at the first step, and at a later one too."""
+    world = make_world("stream", {"stream.agents": 3})
+    with pytest.raises(SettingError, match=f"scenario harbour: measure gives {why}"):
+        Meter(world, lambda _: measured, "harbour")
+    given = iter([{}, measured])
+    meter = Meter(world, lambda _: next(given), "harbour")
+    with pytest.raises(SettingError, match=why):
+        meter.read(0.1)
+
+
+def test_what_numpy_counts_is_a_count():
+    """Its numbers are Python's in a row."""
+    measured = {"n": np.int32(3), "mean": np.float32(0.5), "any": np.True_, "at": np.array(2.0)}
+    row = Meter(make_world("stream", {"stream.agents": 3}), lambda _: measured).read(0.1)
+    assert [(row[name], type(row[name])) for name in measured] == [
+        (3, int), (0.5, float), (1, int), (2.0, float),
+    ]  # fmt: skip
 
 
 # -- the table -------------------------------------------------------------------------------
@@ -171,13 +216,13 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 
 
 def test_a_column_may_begin_late_or_pause():
-    """Where a row has nothing of it there is 0."""
+    """Where a row has nothing of it a count is 0, and what is no count is missing."""
     table = MetricsTable()
     for time, row in enumerate([{"a": 1}, {"a": 2, "b": 0.5}, {"b": 1.5}]):
         table.add(time, row)
-    assert (table["a"], table["b"], len(table)) == ([1, 2, 0], [0, 0.5, 1.5], 3)
+    assert (table["a"], table["b"], len(table)) == ([1, 2, 0], [None, 0.5, 1.5], 3)
     found = table.arrow()
-    assert found.to_pydict()["a"] == [1, 2, 0]
+    assert [found.to_pydict()[name] for name in "ab"] == [[1, 2, 0], [None, 0.5, 1.5]]
     assert [str(field.type) for field in found.schema] == ["timestamp[us]", "int64", "double"]
 
 
@@ -185,14 +230,15 @@ def test_a_table_is_taken_up_where_a_run_goes_on(tmp_path):
     """Later rows are of a life that is lived again."""
     path = tmp_path / "metrics.parquet"
     first = MetricsTable(path)
+    absent = [{}, {"count": 2, "mean": 0.5}, {}, {"mean": 1.5}, {"count": 3}]
     for time in range(5):
-        first.add(time * 10, {"tick": time, "share": time / 4})
+        first.add(time * 10, {"tick": time, "share": time / 4, **absent[time]})
     first.flush()
     again = MetricsTable(path)
     again.take_up(20)
     assert (again["time"], again["tick"], len(again)) == ([0, 10, 20], [0, 1, 2], 3)
     for time in (3, 4):
-        again.add(time * 10, {"tick": time, "share": time / 4})
+        again.add(time * 10, {"tick": time, "share": time / 4, **absent[time]})
     assert again.arrow().equals(first.arrow())
 
 

@@ -289,13 +289,17 @@ def test_toml_reads_as_what_was_written(harbour, tmp_path_factory, data, comment
 
 
 def test_toml_tells_meaning_unit_range_and_default(read):
-    """Every parameter is there, with what is needed to change it."""
+    """Every parameter is there, with what is needed to change it, and the law's own default."""
     page = read("ties.half_life=7d", "harbour.wind=storm").to_toml()
     assert set(tomllib.loads(page)) == {"scenario", "run", "harbour", "ties"}
-    assert "\n# of a tie's weight; the decay rate is ln 2 / it; 1 to 1e+09 s; default 14d\n" in page
+    about = "of a tie's weight; the decay rate is ln 2 / it; 1 to 1,000,000,000 s; default 14d"
+    assert f"\n# {about}\n" in page
     assert "\nhalf_life = 604800.0 # 7d\n" in page
     assert "\n[harbour] # Who fishes there.\n" in page
     assert "\n# of the day; one of calm, storm; default calm\n" in page
+    assert "\n# of a boat; 1 to 1,000; elsewhere 2\n" in page
+    assert "\n# simulated days; 0.001 to 100,000 d; elsewhere 30d\n" in page
+    assert "\n# at sea; 1 to 1,000\n" in page
     assert "#" not in read().to_toml(comments=False)
 
 

@@ -1,5 +1,7 @@
 """The scenario replay: each recorded contact comes to pass once, at its time, by the laws."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,10 @@ from populace.contacts import live_through, read_contacts
 from populace.ecs import World, hours
 from populace.ecs.errors import SettingError, SourceFileError
 from populace.runs import live, make_world
+from populace.runs.metrics import MetricsTable
 from populace.systems import Ties
+
+from .commands import said
 
 START_US = 1_676_246_400_000_000
 """The first moment of a run by default."""
@@ -90,7 +95,7 @@ def test_ties_are_those_of_an_imported_log(log):
 def test_contacts_come_to_pass_at_their_times(log):
     """The run begins with the first one, and each belongs to the step that reaches it."""
     world = replay(log)
-    assert world.clock.now == START_US + 10_000_000 - 1
+    assert world.clock.now == START_US + 10_000_000
     turned = world.events(Contact)
     begin = world.clock.now
     seen = 0
@@ -112,9 +117,9 @@ def test_unix_times_and_dates_are_when_they_say(tmp_path):
     }  # fmt: skip
     for unit, (text, second) in moments.items():
         path.write_text(f"time,source,target\n{text},Ada,Bo\n")
-        assert replay(path, replay__time_unit=unit).clock.now == second * 10**6 - 1
+        assert replay(path, replay__time_unit=unit).clock.now == second * 10**6
     path.write_text("time,source,target\n1970-01-02 00:00:00,Ada,Bo\n")
-    assert replay(path).clock.now == 86_400 * 10**6 - 1
+    assert replay(path).clock.now == 86_400 * 10**6
 
 
 def test_contacts_are_talks_that_are_remembered(log):
@@ -138,13 +143,63 @@ def test_people_known_by_a_number_get_names(log):
     assert np.unique(bare.query(Persona).gather(Persona.openness)).size == 1
 
 
+def test_each_who_is_known_by_a_number_gets_a_name(tmp_path):
+    """Beside who has one; traits are everybody's."""
+    path = tmp_path / "log.csv"
+    path.write_text("time,source,target\n0,ann,7\n9,bob,7\n")
+    world = replay(path)
+    seven, *others = names(world)
+    assert len(seven.split()) == 2
+    assert others == ["ann", "bob"]
+    assert np.unique(world.query(Persona).gather(Persona.openness)).size == 3
+    assert names(replay(path, replay__traits=False)) == ["7", "ann", "bob"]
+
+
+def test_contacts_that_are_left_are_told(log):
+    """Whatever the run was too short for, and rows of people with themselves."""
+    for length, n_past in ((0.05, 4), (1, 5), (2, 8)):
+        world = replay(log, run__days=length)
+        told = live(world).told
+        assert told["contacts_replayed"] == n_past
+        assert told["contacts_left"] == len(ROWS) - 1 - n_past
+        assert told["contacts_with_self"] == 1
+        assert told["density"] > 0
+
+
+@pytest.mark.parametrize("step", [900, 3_600, 21_600])
+def test_a_run_as_long_as_its_log_leaves_nothing(tmp_path, step):
+    """What is at the first moment is of the first step, and what is at the last of the last."""
+    path = tmp_path / "log.csv"
+    path.write_text("time,source,target\n0,1,2\n0,2,1\n43200,1,2\n86400,2,1\n")
+    world = replay(path, run__days=1, run__step=step, replay__mutual=False)
+    table = MetricsTable()
+    outcome = live(world, metrics=table)
+    assert (outcome.told["contacts_replayed"], outcome.told["contacts_left"]) == (4, 0)
+    contacts = {pair: state[0] for pair, state in ties(world).items()}
+    assert contacts == {(0, 1): 2, (1, 0): 2}
+    assert table["contacts"][0] == 2
+    assert sum(table["contacts"]) == 4
+    assert table["time"][0] == START_US + step * 10**6
+    tenths = sum(table[f"formed__{tenth}"][0] for tenth in range(10))
+    assert tenths == table["formed"][0] > 0
+
+
+def test_the_parameters_of_a_run_name_its_log_from_anywhere(capsys, log, tmp_path, monkeypatch):
+    """A path that --from gave is kept in full."""
+    monkeypatch.chdir(log.parent)
+    said(capsys, "run", "replay", "--from", log.name, "--days", "0.1", "--dir", tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run")
+    facts = json.loads(said(capsys, "run", "config.toml", "--no-dir", "--json"))
+    assert facts["told"]["contacts_replayed"] == 5
+
+
 def test_people_with_names_keep_them(tmp_path):
     """Whatever columns the roles say that they are in."""
     path = tmp_path / "calls.csv"
     path.write_text("Ada Bell;Kofi Osei;2\nKofi Osei;Bo Lund;3\n")
     world = replay(path, replay__columns="source, target, time", replay__time_unit="min")
     assert names(world) == ["Ada Bell", "Bo Lund", "Kofi Osei"]
-    assert world.clock.now == START_US + 120_000_000 - 1
+    assert world.clock.now == START_US + 120_000_000
 
 
 def test_the_same_log_gives_the_same_world(log):

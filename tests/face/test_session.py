@@ -4,17 +4,25 @@ import json
 import logging
 import shutil
 import signal
+import sys
+import threading
+import warnings
+from dataclasses import replace
+from time import perf_counter, sleep
 
 import numpy as np
 import pytest
 
 from populace.components import Persona
-from populace.ecs import days, hours
-from populace.ecs.errors import LockedError, SettingError
+from populace.ecs import World, days, hours
+from populace.ecs.errors import LockedError, SettingError, StorageError
+from populace.runs import make_world
 from populace.runs.directory import RunDirectory
-from populace.runs.session import Saving, Session
+from populace.runs.session import ResumeWarning, Saving, Session
+from populace.runs.watching import watched_by
 from populace.scenarios.registry import find_scenario
 from populace.storage import Checkpointer, Snapshots, load
+from populace.storage.checkpoint import CheckpointWarning
 
 from .harbour import HARBOUR
 from .lived import (
@@ -164,12 +172,110 @@ def test_a_scenario_of_ones_own_goes_on(tmp_path):
     run = run_in(tmp_path / "run", str(file), {"run.days": 1.0})
     lose_after(tmp_path / "run", 2)
     file.write_text(HARBOUR.replace("boats * 10", "boats * 11"))
-    again = go_on(tmp_path / "run")
+    with pytest.warns(ResumeWarning, match=r"harbour.py was changed: the run goes on so, and may"):
+        again = go_on(tmp_path / "run")
+    assert "harbour.py was changed" in (tmp_path / "run" / "log.txt").read_text()
     assert again.outcome.ticks == 12
     assert (run.outcome.told["catch"], again.outcome.told["catch"]) == (101, 111)
 
 
+def test_another_version_is_told_where_a_run_goes_on(tmp_path):
+    """Of what the result may depend on; a manifest from before files were noted is one of them."""
+    path = tmp_path / "run"
+    run_in(path, "stream", STREAM)
+    lose_after(path, 3)
+    told = manifest_of(path)
+    del told["files"]
+    told["versions"] |= {"numba": "0.1", "duckdb": "0.1"}
+    (path / "manifest.json").write_text(json.dumps(told))
+    with pytest.warns(ResumeWarning, match=r"^numba is [\d.]+, was 0.1: the run goes on so"):
+        go_on(path)
+
+
+def test_when_a_run_is_saved_is_remembered_as_it_was_last_said(tmp_path):
+    """For the next time that it goes on."""
+    path = tmp_path / "run"
+    run_in(path, "stream", STREAM, every=hours(2))
+    lose_after(path, 3)
+    go_on(path, every=hours(6))
+    assert manifest_of(path)["saving"]["every"] == hours(6)
+
+
+def test_setting_up_is_what_comes_before_the_first_step(tmp_path, monkeypatch):
+    """Also of a run that goes on: not its last snapshot."""
+    path, finish = tmp_path / "run", Checkpointer.finish
+    run_in(path, "stream", STREAM)
+    lose_after(path, 3)
+
+    def slowly(checkpointer):
+        sleep(0.5)
+        finish(checkpointer)
+
+    monkeypatch.setattr(Checkpointer, "finish", slowly)
+    began = perf_counter()
+    directory = RunDirectory(path).open()
+    session = Session(find_scenario("stream"), directory, began=began)
+    outcome = session.go_on(load(directory.snapshots))
+    assert perf_counter() - began - outcome.setup_s - outcome.run_s >= 0.5
+    assert outcome.setup_s > 0
+
+
 # -- what ends it before its time ------------------------------------------------------------
+
+
+def ended_well(path, ticks=72):
+    """The world of a run's newest snapshot is that of the last step."""
+    assert load(path / "snapshots").clock.tick == ticks
+    return True
+
+
+def test_a_watcher_that_fails_at_the_end_does_not_cost_the_run(tmp_path):
+    """As a profile whose page the disk has no room for: the world is saved, and that is told."""
+
+    class Unwritable(Watching):
+        def close(self):
+            if self.seen:
+                raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        run_in(tmp_path / "run", "stream", STREAM, every=None, watch=Unwritable())
+    assert ended_well(tmp_path / "run")
+    assert manifest_of(tmp_path / "run")["status"] == "failed"
+    again = go_on(tmp_path / "run")
+    assert (again.outcome.status, again.outcome.ticks) == ("done", 0)
+    told = manifest_of(tmp_path / "run")
+    assert (told["status"], told["reason"], told["resumed"]) == ("done", "", [])
+    assert told["facts"] == again.outcome.told
+
+
+def test_a_measure_that_fails_does_not_cost_the_run(tmp_path):
+    """The step that it could not measure is saved, and the run goes on from it to the same end."""
+    stream = find_scenario("stream")
+    odd = replace(stream, measure=lambda world: {"x": None if world.clock.tick == 20 else 1.0})
+    session = Session(odd, RunDirectory(tmp_path / "run"))
+    with pytest.raises(SettingError, match="scenario stream: measure gives None for 'x'"):
+        session.start(parameters_of("stream", **STREAM))
+    assert ended_well(tmp_path / "run", 20)
+    assert go_on(tmp_path / "run").outcome.ticks == 52
+    run_in(tmp_path / "whole", "stream", STREAM)
+    assert load(tmp_path / "run" / "snapshots").digest() == load(
+        tmp_path / "whole" / "snapshots"
+    ).digest()  # fmt: skip
+
+
+def test_a_step_left_half_done_is_not_saved(tmp_path, monkeypatch):
+    """The newest snapshot is of a whole step."""
+    step = World.step
+
+    def fail(world, dt):
+        if world.clock.tick == 20:
+            raise RuntimeError("half done")
+        step(world, dt)
+
+    monkeypatch.setattr(World, "step", fail)
+    with pytest.raises(RuntimeError, match="half done"):
+        run_in(tmp_path / "run", "stream", STREAM)
+    assert ended_well(tmp_path / "run", 18)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -276,9 +382,58 @@ def test_a_run_that_another_process_goes_on_with_is_left_alone(town_copy):
         go_on(town_copy)
     assert manifest_of(town_copy) == before
     assert go_on(town_copy).outcome.status == "done"
+    with Checkpointer(other, town_copy / "snapshots"), pytest.raises(LockedError):
+        go_on(town_copy)  # although nothing is left to live
+
+
+def test_a_run_that_is_over_is_left_as_it_is(tmp_path):
+    """To go on with it is to live no step, and its manifest says nothing else."""
+    run_in(tmp_path / "run", "stream", STREAM)
+    before = (tmp_path / "run" / "manifest.json").read_bytes()
+    assert go_on(tmp_path / "run").outcome.ticks == 0
+    assert (tmp_path / "run" / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_who_cannot_be_watched_going_on_is_as_before(tmp_path, over):
+    """Misuse makes no failed run of one that is done, or was interrupted."""
+    path = tmp_path / "run"
+    run_in(path, "stream", STREAM)
+    if not over:
+        lose_after(path, 3)
+    before = manifest_of(path)
+
+    def refuse(*_):
+        raise SettingError("no room")
+
+    directory = RunDirectory(path).open()
+    session = Session(find_scenario("stream"), directory, watch=refuse)
+    with pytest.raises(SettingError, match="no room"):
+        session.go_on(load(directory.snapshots))
+    assert manifest_of(path) == before
+
+
+def test_of_watchers_that_cannot_all_be_made_none_stays(tmp_path):
+    """The sampler of a profile has ended where there is no telemetry."""
+    before = sys.getswitchinterval()
+    watch = watched_by(telemetry=str(tmp_path / "nowhere" / "x"), profile=lambda profiled: "")
+    with pytest.raises(StorageError, match="telemetry cannot be written"):
+        watch(make_world("stream", {"stream.agents": 3}), None, None)
+    assert sys.getswitchinterval() == before
+    assert not [each for each in threading.enumerate() if each.name == "populace-sampler"]
 
 
 # -- the log ---------------------------------------------------------------------------------
+
+
+def test_what_is_warned_of_is_in_the_log(tmp_path):
+    """A snapshot that could not be written is a line there, and warned of as ever."""
+    watch = Watching(20, lambda tick: warnings.warn("no room", CheckpointWarning, stacklevel=1))
+    show = warnings.showwarning
+    with pytest.warns(CheckpointWarning, match="no room"):
+        run_in(tmp_path / "run", "stream", STREAM, watch=watch)
+    assert "WARNING populace.run: no room" in (tmp_path / "run" / "log.txt").read_text()
+    assert warnings.showwarning is show
 
 
 def test_the_log_tells_of_each_day(town_run):

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from populace.components import Haunts, Memory, Persona
+from populace.ecs import days
 from populace.ecs.errors import SettingError
 from populace.runs import live, make_world
+
+from .conftest import save
 
 LAST_US = 1_676_271_850_000_000
 """2023-02-13 07:04:10, the last memory of the fixture."""
@@ -60,6 +63,18 @@ def test_they_live_on_from_where_their_streams_end(ville, start, begins):
     assert world.query(Memory).gather(Memory.created).max() == LAST_US
 
 
+def test_streams_that_end_before_the_default_start_go_on_there(ville):
+    """No year passes between their last memory and the first step."""
+    for nodes in ville.rglob("nodes.json"):
+        nodes.write_text(nodes.read_text().replace("2023-", "2022-"))
+    world = smallville(ville)
+    last = world.query(Memory).gather(Memory.created).max()
+    assert world.clock.now == last == LAST_US - days(365)
+    live(world)
+    assert world.clock.now == last + days(1)
+    world.check()
+
+
 def test_they_live_a_day(ville):
     """Everybody forms memories, and the counts of them agree."""
     world = smallville(ville)
@@ -71,13 +86,20 @@ def test_they_live_a_day(ville):
     world.check()
 
 
-def test_streams_that_there_is_no_room_for_stay_away(ville):
+def test_streams_alone_live_on(ville):
     """With two agents both are of the streams."""
     world = smallville(ville, town__agents=2)
     assert world.query(Persona).count() == 2
     assert world.query(Memory).count() == 8
     live(world)
     world.check()
+
+
+def test_nobody_who_is_named_stays_away(ville):
+    """A town with less room than there are streams is refused, with the way out."""
+    save(ville, "Bo Lund")
+    with pytest.raises(SettingError, match=r"holds 3 people.* is 2: give --agents 3"):
+        smallville(ville, town__agents=2)
 
 
 def test_smallville_needs_streams(bank):

@@ -8,7 +8,10 @@ from populace.ecs import Clock, days, hours
 from populace.ecs.errors import SettingError, SourceFileError
 from populace.minds import export_minds
 from populace.runs import live, make_world
+from populace.runs.itinerary import Itinerary
 from populace.runs.outcome import strongest_memories
+from populace.scenarios.registry import find_scenario
+from populace.storage import load, save
 from populace.systems import Span
 
 SMALL = {"agents": 120, "memories": 60, "days": 12.0, "seed": 3}
@@ -144,6 +147,34 @@ def test_parts_of_a_day_count(length):
     start = world.resource(Clock).now
     assert live(world).formed == 35
     assert world.resource(Clock).now - start == days(length)
+
+
+def test_a_stream_that_goes_on_keeps_its_pace(tmp_path):
+    """As many a day as at first, in however short pieces more days are given."""
+    world = stream(agents=5, memories=100, days=30.0)
+    formed = [live(world).formed]
+    for number, more in enumerate((0.1, 0.1, 0.1, 29.7)):
+        save(world, tmp_path / str(number))
+        world = load(tmp_path / str(number))
+        way = world.resource(Itinerary)
+        way.end_us += days(more)
+        scenario = find_scenario("stream")
+        scenario.prolong(world, way.end_us)
+        scenario.add_systems(world)
+        formed.append(live(world).formed)
+    assert formed == [5 * n for n in (100, 0, 1, 0, 99)]
+    world.check()
+
+
+def test_minds_live_on_from_where_they_are(ville):
+    """Before the default start too; a start that is given counts if it is later."""
+    for nodes in ville.rglob("nodes.json"):
+        nodes.write_text(nodes.read_text().replace("2023-", "2022-"))
+    given = {"stream.agents": 0, "stream.memories": 0, "stream.minds": str(ville)}
+    ends, later = 1_644_735_850_000_000, 1_704_067_200_000_000  # 2022-02-13 07:04:10, 2024-01-01
+    assert make_world("stream", given).clock.now == ends
+    for start, begins in (("2021-01-01", ends), ("2024-01-01", later)):
+        assert make_world("stream", {**given, "run.start": start}).clock.now == begins
 
 
 def test_the_strongest_memories_come_first():

@@ -1,6 +1,7 @@
 """Sweeps: every combination with every seed, once, whatever fails or stops it."""
 
 import json
+import os
 import signal
 import statistics
 import sys
@@ -40,10 +41,10 @@ def in_this_process(monkeypatch):
     """Run everything here, in turn; returns the list of what was run."""
     ran = []
 
-    def run_all(scenario, pending, jobs):
+    def run_all(source, pending, jobs):
         for run in pending:
             ran.append((*run.varied.values(), run.seed))
-            yield sweeps.replace(run, **run_in_process(scenario, run.changed))
+            yield sweeps.replace(run, **run_in_process(source, run.changed))
 
     monkeypatch.setattr(sweeps, "_run_all", run_all)
     return ran
@@ -162,6 +163,29 @@ def test_what_is_kept_is_not_run_again(parameters, in_this_process, tmp_path):
     assert in_this_process[8:] == [("Ruin", 1)] * 2
 
 
+def test_a_run_of_a_file_that_was_changed_fails(file, in_this_process, monkeypatch, tmp_path):
+    """Of the scenario or beside it: nothing is kept as come of a text that it did not come of."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    beside = file.with_name("swell_of_this_test.py")
+    texts = {file: "import swell_of_this_test\n" + HARBOUR, beside: "HIGH = 3\n"}
+    for each, text in texts.items():
+        each.write_text(text)
+    for number, (each, text) in enumerate(texts.items()):
+        kept = tmp_path / f"kept {number}"
+        result = sweep(
+            read_parameters(find_scenario(file), environment={}), {}, n_seeds=3, directory=kept,
+            on_run=lambda *_, each=each, text=text: each.write_text(f"{text}\n# edited"),
+        )  # fmt: skip
+        assert [run.is_done for run in result.runs] == [True, False, False]
+        why = f"SourceFileError: {each} was changed after the sweep began: start it again"
+        assert all(run.error.startswith(why) for run in result.failed)
+        each.write_text(text)
+        given = read_parameters(find_scenario(file), environment={})
+        again = sweep(given, {}, n_seeds=3, directory=kept)
+        assert (again.resumed, again.n_done) == (1, 3)
+    del sys.modules["swell_of_this_test"]
+
+
 def test_a_damaged_line_is_run_again(parameters, in_this_process, tmp_path):
     """A line cut short by a crash costs that run and no other, and the next is not joined to it."""
     there = tmp_path / "kept"
@@ -205,7 +229,7 @@ def test_tables_have_a_row_a_run_and_a_row_a_combination(parameters, in_this_pro
 def test_an_interrupted_sweep_keeps_what_is_done(parameters, monkeypatch, tmp_path):
     """The result says so, and the directory holds the runs that came to their end."""
 
-    def run_all(scenario, pending, jobs):
+    def run_all(source, pending, jobs):
         yield sweeps.replace(pending[0], told={"catch": 1})
         raise KeyboardInterrupt
 
@@ -233,6 +257,22 @@ def test_processes_give_what_one_gives(parameters, in_this_process, monkeypatch)
     assert rows(there) == rows(here)
     assert sorted(number for number, _, _ in seen) == [0, 1, 2, 3]
     assert [ended for _, ended, _ in seen] == [1, 2, 3, 4]
+
+
+def test_processes_begin_with_one_thread(file, monkeypatch):
+    """Whatever they load reads it as it is loaded; here all is as before."""
+    if not Path("/proc/self/environ").exists():
+        pytest.skip("the system does not tell with what a process began")
+    asked = 'b"OMP_NUM_THREADS=1" in open("/proc/self/environ", "rb").read().split(b"\\0")'
+    file.write_text(HARBOUR.replace('"catch": ', f'"one": int({asked}), "catch": '))
+    given = read_parameters(find_scenario(file), environment={})
+    for threads in ("2", None):
+        if threads is None:
+            monkeypatch.delenv("OMP_NUM_THREADS")
+        else:
+            monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        assert sweep(given, {}).runs[0].numbers["one"] == 1
+        assert os.environ.get("OMP_NUM_THREADS") == threads
 
 
 def test_a_process_that_dies_is_a_row(parameters):
@@ -275,6 +315,32 @@ def test_the_command_prints_json(capsys, file, quick):
         "mean": 91.5, "sd": statistics.stdev([91, 92]), "n": 2,
     }  # fmt: skip
     assert said(capsys, *arguments) == out
+
+
+def test_parameters_that_must_agree_are_varied_together(capsys, file, quick):
+    """Each value is read by itself; whether they go together is asked of each combination."""
+    under = ["--vary", "harbour.calm_under=3,4"]
+    facts = json.loads(
+        said(capsys, "sweep", file, *under, "--vary", "harbour.storm_over=5,6", "--json")
+    )
+    assert (facts["runs"], facts["done"]) == (4, 4)
+    why = "calm_under must be below storm_over"
+    assert why in said(capsys, "sweep", file, *under, "--vary", "harbour.storm_over=3.5,6", code=2)
+    assert len(quick) == 4
+
+
+def test_there_are_as_many_jobs_as_cores_that_may_be_used(capsys, file, quick, monkeypatch):
+    """Or as the machine has, where the system does not tell."""
+    asked, run_all = [], sweeps._run_all
+    monkeypatch.setattr(
+        sweeps, "_run_all", lambda *given: asked.append(given[-1]) or run_all(*given)
+    )
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
+    said(capsys, "sweep", file)
+    monkeypatch.delattr(os, "sched_getaffinity")
+    said(capsys, "sweep", file)
+    assert asked == [2, 7]
 
 
 def test_the_command_fails_when_a_run_does(capsys, file, quick):

@@ -250,15 +250,12 @@ def test_those_of_another_world_move_in(tmp_path, source):
     world.check()
 
 
-def test_of_more_personas_than_there_is_room_for_the_first_move_in(bank):
-    """Two of three."""
-    all_three = town(town__agents=3, town__personas=str(bank))
-    world = town(town__agents=2, town__personas=str(bank))
-    ids = people_of(world)
-    assert world.get(ids, Persona.number).tolist() == [0, 1]
-    want = all_three.get(people_of(all_three)[:2], Survey.agent_id)
-    got = world.get(ids, Survey.agent_id)
-    assert world.text.decode(got) == all_three.text.decode(want)
+def test_more_personas_than_there_is_room_for_are_refused(bank):
+    """Nobody is left out unasked; as many as there is room for need no neighbours."""
+    with pytest.raises(SettingError, match=r"holds 3 people.* is 2: give --agents 3"):
+        town(town__agents=2, town__personas=str(bank))
+    world = town(town__agents=3, town__personas=str(bank))
+    assert world.has(people_of(world), Survey).tolist() == [True] * 3
     live(world)
     world.check()
 

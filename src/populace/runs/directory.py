@@ -39,11 +39,24 @@ LIBRARIES = ("populace", "numpy", "numba", "pyarrow", "duckdb")
 
 
 class RunDirectory:
-    """The files of one run. `path` need not exist before `create`."""
+    """The files of one run. `path` need not exist before `create`.
+
+    numbered: a scenario's name, where any path will do that `free_directory` finds; `path` is then
+    final after `create`. written: whether this object has written the manifest.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.numbered = ""
         self.manifest: dict[str, Any] = {}
+        self.written = False
+
+    @classmethod
+    def free(cls, scenario: str) -> RunDirectory:
+        """The first that is free, by the name of a scenario."""
+        directory = cls(free_directory(scenario))
+        directory.numbered = scenario
+        return directory
 
     def __repr__(self) -> str:
         return f"RunDirectory({str(self.path)!r})"
@@ -66,7 +79,7 @@ class RunDirectory:
     def create(self, manifest: Mapping[str, Any], parameters: str) -> None:
         """Begin a run: write its manifest and parameters. Raises FileExistsError for a directory
         that holds something."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        self._make()
         if any(self.path.iterdir()):
             raise FileExistsError(f"{self.path} holds something already; name a new directory")
         self.write(CONFIG, parameters)
@@ -81,6 +94,16 @@ class RunDirectory:
             "machine": machine(),
         }
         self.save()
+
+    def _make(self) -> None:
+        """Make the directory; of numbered ones the next, where another run has made this one."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=not self.numbered)
+        except FileExistsError:
+            if not self.numbered:
+                raise
+            self.path = free_directory(self.numbered)
+            self._make()
 
     def open(self) -> RunDirectory:
         """Read the manifest of a run that is there. Raises SourceFileError where there is none."""
@@ -111,6 +134,7 @@ class RunDirectory:
     def save(self) -> None:
         """Write the manifest."""
         self.write(MANIFEST, json.dumps(self.manifest, indent=2) + "\n")
+        self.written = True
 
     def write(self, name: str, text: str) -> None:
         """Write a file of text, which appears when it is complete."""

@@ -5,7 +5,8 @@
 
 Invariants: what watches, meters and saves changes nothing of the world, but for a memory limit, so
 a run's end is a function of its scenario and parameters; a run that goes on from a snapshot ends as
-one without a break. `live` ends after a whole step, whatever made it end.
+one without a break. `live` ends after a whole step, unless the step itself fails, and what has come
+to that end is saved, whoever else fails.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from populace.components import Memory, Persona, Tie
 from populace.dates import date
 from populace.ecs import World, days
-from populace.ecs.errors import MemoryLimitReached
+from populace.ecs.errors import MemoryLimitReached, SettingError
 from populace.scenarios.parameters import Parameters, read_parameters
 from populace.scenarios.registry import find_scenario, name_of
 from populace.scenarios.scenario import Scenario
@@ -102,38 +103,43 @@ def live(
     scenario: of the world; None finds it by the name that the world holds.
     metrics: where rows go. watchers: called after each step, closed at the end. checkpointer: saves
     at the end too. interrupted: says why to end after this step, or "". began: `perf_counter` at
-    the beginning of all, for the time to the first step.
+    the beginning of all, for the time to the first step. Raises what steps and watchers do, and
+    SettingError for what a scenario measures or tells and nobody can keep.
     """
     way, table = world.resource(Itinerary), MetricsTable() if metrics is None else metrics
     scenario = find_scenario(way.scenario) if scenario is None else scenario
     if world.stale:
         world.refresh()
-    meter = Meter(world, scenario.measure)
-    before = meter.formed_so_far()
     outcome = Outcome(scenario=scenario.name, imported=world.query(Memory).count())
     begin = flushed = perf_counter()
-    seen, was_busy, next_day = 0, False, world.clock.now + DAY
+    whole, paused_s, next_day = True, _paused_s(checkpointer), world.clock.now + DAY
     LOG.info("%s from %s to %s", scenario.name, date(world.clock.now), date(way.end_us))
+
+    def save(kind: type[BaseException] | None, *_: object) -> None:
+        """Unless a step was left half done, or all is to end at once."""
+        outcome.run_s = perf_counter() - begin
+        if checkpointer is not None and whole and (kind is None or issubclass(kind, Exception)):
+            checkpointer.finish()
+
     with ExitStack() as closing:
+        closing.push(save)  # first in, so last: whatever the others raise
         closing.enter_context(rare_collections())
         for watcher in watchers:
             closing.callback(watcher.close)
         closing.callback(table.flush)
+        meter = Meter(world, scenario.measure, scenario.name)
+        before = meter.formed_so_far()
         try:
             while world.clock.now < way.end_us and not outcome.reason:
-                since, worked = perf_counter(), process_time()
+                since, worked, whole = perf_counter(), process_time(), False
                 world.step(min(way.step_us, way.end_us - world.clock.now))
+                whole = True
                 wall_s, cpu_s = perf_counter() - since, process_time() - worked
                 if not outcome.ticks and began is not None:
                     outcome.start_up_s = perf_counter() - began
                 outcome.ticks += 1
-                pause_s, snapped = 0.0, False
-                if checkpointer is not None:
-                    saved, busy = checkpointer.saved[seen:], checkpointer.busy
-                    snapped = bool(saved) or (busy and not was_busy)
-                    seen, was_busy = seen + len(saved), busy
-                    pause_s = sum(one.pause_s for one in saved)
-                row = meter.read(wall_s, cpu_s, pause_s)
+                before_s, paused_s = paused_s, _paused_s(checkpointer)
+                row = meter.read(wall_s, cpu_s, paused_s - before_s)
                 table.add(world.clock.now, row)
                 outcome.peak_bytes = max(outcome.peak_bytes, int(row["rss_bytes"]))
                 if world.clock.now >= next_day or world.clock.now >= way.end_us:
@@ -144,8 +150,8 @@ def live(
                         f"{row['memories']:,}", f"{row['ties']:,}", 1e3 * wall_s,
                     )  # fmt: skip
                 # Rows up to a snapshot are in the file: who goes on from there has no others.
-                if snapped or perf_counter() - flushed > FLUSH_S:
-                    table.flush()
+                if paused_s > before_s or perf_counter() - flushed > FLUSH_S:
+                    table.keep_up()
                     flushed = perf_counter()
                 span = max(way.end_us - way.start_us, 1)
                 tick = Tick(world, row, (world.clock.now - way.start_us) / span)
@@ -155,15 +161,18 @@ def live(
                     outcome.status, outcome.reason = "interrupted", asked
         except MemoryLimitReached as error:
             outcome.status, outcome.reason = "stopped", str(error)
-    outcome.run_s = perf_counter() - begin
     if checkpointer is not None:
-        checkpointer.finish()
         outcome.snapshots = len(checkpointer.saved)
         outcome.longest_pause_s = max((one.pause_s for one in checkpointer.saved), default=0.0)
     _account(outcome, world, scenario, meter, before)
     LOG.info("%s at %s%s", outcome.status, date(world.clock.now),
              f": {outcome.reason}" if outcome.reason else "")  # fmt: skip
     return outcome
+
+
+def _paused_s(checkpointer: Checkpointer | None) -> float:
+    """For how long a world has stood still to be saved."""
+    return 0.0 if checkpointer is None else checkpointer.paused_s
 
 
 def _account(
@@ -178,5 +187,11 @@ def _account(
     swept = world.telemetry.of("refresh_strength")
     outcome.rows_swept, outcome.sweep_s = swept.rows, swept.ns / 1e9
     if scenario.tell is not None:
-        outcome.told = json_value(scenario.tell(world))
+        told: Any = scenario.tell(world)
+        if not isinstance(told, Mapping):
+            raise SettingError(
+                f"scenario {scenario.name}: tell gives {told!r}; it must give values by name, as "
+                f'{{"catch": 3}}'
+            )
+        outcome.told = json_value(told)
     outcome.strongest_of, outcome.strongest = strongest_memories(world)

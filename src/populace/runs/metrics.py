@@ -8,12 +8,13 @@
     ns__<system>                            wall time of each system in the step
 
 and what the scenario measures. Counts are i8, all else is f8; what a world has nothing of is
-absent. The file is rewritten as a whole when it is flushed, so it can be read while the run goes
-on.
+absent, and in a single step a count of it is 0 and all else null. The file is rewritten as a whole
+when it is flushed, so it can be read while the run goes on.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,6 +33,7 @@ from populace.components import (
     TieStrength,
 )
 from populace.ecs import World
+from populace.ecs.errors import SettingError
 from populace.systems import Forgotten, Reason
 from populace.systems.archive import Archived
 from populace.systems.consolidation import Consolidated
@@ -42,6 +44,7 @@ from .memory import resident_bytes
 if TYPE_CHECKING:
     import pyarrow as pa
 
+LOG = logging.getLogger("populace.run")
 COUNTED = {
     "agents": Persona,
     "memories": Memory,
@@ -51,18 +54,26 @@ COUNTED = {
 }
 AVERAGED = {"memory_strength": Strength.value, "tie_strength": TieStrength.value}
 MERGED = "merged"
+OWN = {"time", "tick", "wall_s", "cpu_s", "rss_bytes", "pause_s", "formed", "archived",
+       *COUNTED, *AVERAGED}  # fmt: skip
+OWN_PREFIXES = ("forgotten__", "ns__")
+LARGEST = 2**63 - 1
 
 
 class Meter:
     """Reads a world after each step.
 
-    measure: the scenario's own columns.
+    measure: the scenario's own columns. scenario: what it is called, for errors. Raises
+    SettingError, also when it reads, for columns that are no numbers, or that are its own.
     """
 
     def __init__(
-        self, world: World, measure: Callable[[World], Mapping[str, float]] | None = None
+        self,
+        world: World,
+        measure: Callable[[World], Mapping[str, float]] | None = None,
+        scenario: str = "",
     ) -> None:
-        self.world, self.measure = world, measure
+        self.world, self.measure, self.scenario = world, measure, scenario
         self._forgotten = world.events(Forgotten)
         self._merged = world.events(Consolidated)
         self._archived = world.events(Archived)
@@ -72,8 +83,7 @@ class Meter:
         self._formed = self.formed_so_far()
         self.forgotten: dict[str, int] = {}
         self.archived = 0
-        if measure is not None:
-            measure(world)  # whoever counts events begins to read them before the first step
+        self._measured()  # whoever counts events begins to read them before the first step
 
     def formed_so_far(self) -> int:
         """Memories that those who live have formed."""
@@ -106,7 +116,29 @@ class Meter:
         for name, stats in world.telemetry.systems.items():
             row[f"ns__{name}"] = stats.ns - self._ns.get(name, 0)
             self._ns[name] = stats.ns
-        return row | (dict(self.measure(world)) if self.measure is not None else {})
+        return row | self._measured()
+
+    def _measured(self) -> dict[str, float]:
+        """The scenario's own columns, as Python's numbers."""
+        found: Any = {} if self.measure is None else self.measure(self.world)
+        said = f"scenario {self.scenario}: measure gives"
+        if not isinstance(found, Mapping):
+            raise SettingError(f"{said} {found!r}; it must give numbers by name of their column")
+        row = {}
+        for name, value in found.items():
+            if not isinstance(name, str) or name in OWN or name.startswith(OWN_PREFIXES):
+                raise SettingError(
+                    f"{said} a column {name!r}: a column is named by a text, other than those that "
+                    f"a run measures itself ({', '.join(sorted(OWN))}, forgotten__*, ns__*)"
+                )
+            number = _number(value)
+            if number is None:
+                raise SettingError(
+                    f"{said} {value!r} for {name!r}; it must be a number of at most 64 bits: leave "
+                    f"the column out of a step that has none"
+                )
+            row[name] = number
+        return row
 
     def count_gone(self) -> dict[str, int]:
         """Memories forgotten since it was last asked, by reason; every reason that there has been.
@@ -132,25 +164,26 @@ class MetricsTable:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
-        self._columns: dict[str, list[float]] = {}
+        self._columns: dict[str, list[float | None]] = {}
         self._n = 0
+        self._refused = False
 
     def __len__(self) -> int:
         return self._n
 
-    def __getitem__(self, name: str) -> list[float]:
+    def __getitem__(self, name: str) -> list[float | None]:
         return self._columns[name]
 
     def add(self, time: int, row: Mapping[str, float]) -> None:
         """Add the row of a step that ended at `time`, simulated µs."""
         for name, value in {"time": time, **row}.items():
             if name not in self._columns:  # what there was none of before
-                self._columns[name] = [0] * self._n
+                self._columns[name] = [_none_of(value)] * self._n
             self._columns[name].append(value)
         self._n += 1
         for column in self._columns.values():
             if len(column) < self._n:
-                column.append(0)
+                column.append(_none_of(column[0]))
 
     def take_up(self, before: int) -> None:
         """Read the rows that a run had written before it went on from `before`, simulated µs."""
@@ -179,7 +212,8 @@ class MetricsTable:
             elif all(isinstance(value, int) for value in values):
                 columns[name] = pa.array(values, pa.int64())
             else:
-                columns[name] = pa.array([float(value) for value in values], pa.float64())
+                held = [None if value is None else float(value) for value in values]
+                columns[name] = pa.array(held, pa.float64())
         return pa.table(columns)
 
     def flush(self) -> None:
@@ -196,3 +230,27 @@ class MetricsTable:
             part.unlink(missing_ok=True)
             said = "cannot write" if error.errno is None else os.strerror(error.errno)
             raise OSError(error.errno, said, str(self.path)) from error
+
+    def keep_up(self) -> None:
+        """Flush; where the disk refuses, the rows wait here, which is logged, once."""
+        try:
+            self.flush()
+            self._refused = False
+        except OSError as error:
+            if not self._refused:
+                LOG.warning("metrics are not written until the disk lets them: %s", error)
+            self._refused = True
+
+
+def _number(value: Any) -> float | None:
+    """A number as Python has it: an int that fits an i8, or a float; None of all else."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, int):
+        return int(value) if abs(value) <= LARGEST else None
+    return value if isinstance(value, float) else None
+
+
+def _none_of(value: float | None) -> int | None:
+    """What stands in a column, of which one value is given, where a step has nothing for it."""
+    return 0 if isinstance(value, int) else None

@@ -6,8 +6,10 @@ outcome = session.start(parameters)          # or session.go_on(world)
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,15 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from populace.components import Metric
 from populace.ecs import World
-from populace.ecs.errors import LockedError
 from populace.scenarios.parameters import Parameters
-from populace.scenarios.registry import name_of
+from populace.scenarios.registry import files_of, name_of
 from populace.scenarios.scenario import Scenario
 from populace.storage.archive import Archive
 from populace.systems.archive import attach_archive
 
 from .compiling import compiling
-from .directory import LOG, RESULT, RunDirectory, now
+from .directory import LOG, RESULT, RunDirectory, now, versions
 from .headless import build, days_left, live, steps_left
 from .interrupt import polite
 from .itinerary import Itinerary
@@ -36,8 +37,14 @@ from .watching import Watch, nobody
 if TYPE_CHECKING:
     from populace.storage import Checkpointer, Key
 
-ROOT_LOG = logging.getLogger("populace")
+ROOT_LOG, RUN_LOG = logging.getLogger("populace"), logging.getLogger("populace.run")
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+DECIDING = ("populace", "python", "numpy", "numba")
+"""Of whose version it may depend to what a run comes."""
+
+
+class ResumeWarning(UserWarning):
+    """A run that goes on with other code than it began with."""
 
 
 @dataclass(slots=True)
@@ -96,6 +103,7 @@ class Session:
                 "seed": parameters.run.seed,
                 "command": sys.argv,
                 "changed": parameters.changed(),
+                "files": digests_of(self.scenario),
                 "resumed": [],
                 "saving": self.saving.facts(),
             },
@@ -103,21 +111,45 @@ class Session:
         )
 
     def go_on(self, world: World) -> Outcome:
-        """Live through the days that a world from a snapshot has left."""
-        begin = perf_counter()
+        """Live through the days that a world from a snapshot has left.
+
+        Warns where what it comes to may be other than without the break.
+        """
         self.scenario.add_systems(world)
-        if self.directory is not None and Archive in world.resources:
-            attach_archive(world, self.directory.snapshots, key=self.saving.key)
         changes: dict[str, Any] = {"status": "running", "reason": "", "ended": None}
         if self.directory is not None:
+            if Archive in world.resources:
+                attach_archive(world, self.directory.snapshots, key=self.saving.key)
             changes["resumed"] = [*self.directory.manifest.get("resumed", []), now()]
+            changes["saving"] = self.saving.facts()
         with self._recording(), compiling() as spent:
+            if self.directory is not None and (other := self._other_code(self.directory)):
+                warnings.warn(other, ResumeWarning, stacklevel=2)
+            setup_s = perf_counter() - self.began
             outcome = self._live(world, **changes)
-        outcome.compile_s, outcome.setup_s = spent.seconds, perf_counter() - begin - outcome.run_s
+        outcome.compile_s, outcome.setup_s = spent.seconds, setup_s
         return outcome
 
+    def _other_code(self, directory: RunDirectory) -> str:
+        """What is other than when the run began, in a sentence; "" where all is the same."""
+        known, told = directory.manifest, []
+        files, before = digests_of(self.scenario), known.get("files")
+        if before is not None:
+            told += [f"{name} was changed" for name in sorted(files.keys() | before.keys())
+                     if files.get(name) != before.get(name)]  # fmt: skip
+        here, there = versions(), known.get("versions", {})
+        told += [f"{name} is {here[name]}, was {there[name]}" for name in DECIDING
+                 if name in there and here[name] != there[name]]  # fmt: skip
+        if not told:
+            return ""
+        return (
+            f"{'; '.join(told)}: the run goes on so, and may come to something other than it would "
+            f"have without a break"
+        )
+
     def _live(self, world: World, **changes: Any) -> Outcome:
-        """changes: of the manifest, once the directory is this run's alone."""
+        """changes: of the manifest, where there is something to live, once the directory is this
+        run's alone and whoever watches is there."""
         way = world.resource(Itinerary)
         metrics = MetricsTable(self.directory.metrics if self.directory is not None else None)
         metrics.take_up(world.clock.now)
@@ -127,9 +159,13 @@ class Session:
             "labels": labels,
         }  # fmt: skip
         with polite() as interrupt, self._checkpoints(world) as checkpointer:
-            if self.directory is not None:
-                self.directory.update(**changes)
             watchers = self.watch(world, self.directory, checkpointer)
+            if self.directory is not None and steps_left(world):
+                self.directory.update(**changes)
+            for url in (getattr(watcher, "url", "") for watcher in watchers):
+                if url:
+                    RUN_LOG.info("metrics at %s", url)
+                    print(f"populace: metrics at {url}", file=sys.stderr)
             outcome = live(
                 world,
                 self.scenario,
@@ -143,19 +179,25 @@ class Session:
         outcome.relieved = [r for watcher in watchers for r in getattr(watcher, "relieved", ())]
         if self.directory is not None:
             self.directory.update(
-                status=outcome.status, reason=outcome.reason, ended=now(), facts=outcome.told,
+                status=outcome.status, reason=outcome.reason, facts=outcome.told,
+                ended=self.directory.manifest.get("ended") or now(),
                 relieved=[*self.directory.manifest.get("relieved", ()), *outcome.relieved],
             )  # fmt: skip
         return outcome
 
     @contextmanager
     def _checkpoints(self, world: World) -> Iterator[Checkpointer | None]:
-        """What saves the run; nothing where nothing will happen that is not saved."""
-        if self.directory is None or not days_left(world):
+        """What saves the run; nothing where nothing will happen that is not saved. Within, nobody
+        else writes to the directory."""
+        if self.directory is None:
             yield None
             return
-        from populace.storage import Checkpointer
+        from populace.storage import Checkpointer, Snapshots
 
+        if not days_left(world):
+            with Snapshots(self.directory.snapshots).files.lock():
+                yield None
+            return
         with Checkpointer(
             world,
             self.directory.snapshots,
@@ -178,6 +220,7 @@ class Session:
             level = ROOT_LOG.level
             ROOT_LOG.setLevel(logging.INFO)
             closing.callback(ROOT_LOG.setLevel, level)
+            closing.enter_context(_logged_warnings())
             try:
                 yield
             except BaseException as error:
@@ -185,8 +228,8 @@ class Session:
                 status = "interrupted" if stopped else "failed"
                 told = "at once" if stopped else str(error) or type(error).__name__
                 ROOT_LOG.error("%s: %s", status, told, exc_info=not stopped)
-                # A directory that another process writes has that one's manifest.
-                if self.directory is not None and not isinstance(error, LockedError):
+                # Before that, it tells of the run as it was, or as another process has it.
+                if self.directory is not None and self.directory.written:
                     try:
                         self.directory.update(status=status, reason=told, ended=now())
                     except OSError as refused:  # a full disk is not to hide what went wrong
@@ -200,6 +243,27 @@ class Session:
         if self.verbose:
             found.append(logging.StreamHandler())
         return found
+
+
+@contextmanager
+def _logged_warnings() -> Iterator[None]:
+    """Within, what is warned of is in the log too, for whoever has no stderr to read."""
+    show = warnings.showwarning
+
+    def log_and_show(message: Warning | str, *where: Any, **more: Any) -> None:
+        RUN_LOG.warning("%s", message)
+        show(message, *where, **more)
+
+    warnings.showwarning = log_and_show
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
+
+
+def digests_of(scenario: Scenario) -> dict[str, str]:
+    """SHA-256 of the files of a user's own scenario, by path."""
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files_of(scenario)}
 
 
 def write_result(directory: RunDirectory, facts: dict[str, Any]) -> None:

@@ -4,7 +4,8 @@ Invariants: combinations are in the order of the grid, the last parameter varyin
 seeds of one lie together; what comes out does not depend on how many jobs there are. Each run is a
 process's own business: it takes one thread, and what fails there is a row of the result, not the
 end of the sweep. With a directory, each finished run is a line of `done.jsonl` at once, and a sweep
-that meets the same parameters there does not run them again.
+that meets the same parameters there does not run them again. A run is of the scenario's files as
+they were when the sweep was planned: one of a file that was changed since fails.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from populace.ecs.errors import SettingError, SourceFileError
 from populace.scenarios.parameters import Parameters, read_parameters
-from populace.scenarios.registry import files_of, find_scenario, name_of
+from populace.scenarios.registry import find_scenario, name_of, text_of, texts_of
 from populace.scenarios.scenario import Scenario
 from populace.systems import Reason
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 DONE, RUNS, SUMMARY = "done.jsonl", "sweep.parquet", "summary.parquet"
 MOST_RUNS = 100_000
+THREADS = "OMP_NUM_THREADS"
+"""Read by the libraries of a process as they are loaded: it is set before the process begins."""
 
 
 def run_once(scenario: Scenario, parameters: Parameters) -> dict[str, Any]:
@@ -79,6 +82,22 @@ class SweepRun:
     def numbers(self) -> dict[str, float]:
         """The finite numbers told; of what is within another, "outer.inner"."""
         return dict(_numbers(self.told or {}))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a sweep runs. scenario: its name, or its file; texts: `texts_of` it at the outset."""
+
+    scenario: str
+    texts: Mapping[Path, str]
+
+    def check(self) -> None:
+        """Raise SourceFileError where a file is no longer what it was."""
+        for file, text in self.texts.items():
+            if text_of(file) != text:
+                raise SourceFileError(
+                    f"{file} was changed after the sweep began: start it again for the new text"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +233,7 @@ def _origin(scenario: Scenario) -> list[str]:
     """What a run's result depends on besides its parameters."""
     from populace import __version__
 
-    texts = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files_of(scenario)]
+    texts = texts_of(scenario).values()
     return [name_of(scenario), *(texts or [""]), __version__]
 
 
@@ -238,8 +257,8 @@ def sweep(
     cannot be run, and SourceFileError for a directory of something else.
     """
     plan = plan_sweep(parameters, vary, n_seeds)
-    scenario = name_of(parameters.scenario)
-    result = Sweep(scenario, list(plan))
+    source = Source(name_of(parameters.scenario), texts_of(parameters.scenario))
+    result = Sweep(source.scenario, list(plan))
     known = _known(directory)
     for run in plan:
         if run.key in known:
@@ -249,7 +268,7 @@ def sweep(
     pending = [run for run in result.runs if not run.is_done]
     ended = result.resumed
     try:
-        with closing(_run_all(scenario, pending, jobs)) as runs:
+        with closing(_run_all(source, pending, jobs)) as runs:
             for run in runs:
                 result.runs[run.number] = run
                 ended += 1
@@ -265,7 +284,7 @@ def sweep(
 
 
 def _run_all(
-    scenario: str, pending: Sequence[SweepRun], jobs: int
+    source: Source, pending: Sequence[SweepRun], jobs: int
 ) -> Generator[SweepRun, None, None]:
     """Each run as it ends. A process that dies takes down its pool; who was in it runs alone."""
     waiting = deque(pending)
@@ -276,7 +295,7 @@ def _run_all(
             while (waiting or running) and not suspects:
                 while waiting and len(running) < jobs:
                     try:
-                        future = pool.submit(run_in_process, scenario, dict(waiting[0].changed))
+                        future = pool.submit(run_in_process, source, dict(waiting[0].changed))
                     except BrokenProcessPool:
                         break
                     running[future] = waiting.popleft()
@@ -290,22 +309,24 @@ def _run_all(
                         yield replace(run, **future.result())
             suspects += running.values()
         for run in sorted(suspects, key=lambda suspect: suspect.number):
-            yield _run_alone(scenario, run)
+            yield _run_alone(source, run)
 
 
-def _run_alone(scenario: str, run: SweepRun) -> SweepRun:
+def _run_alone(source: Source, run: SweepRun) -> SweepRun:
     """A run in a process of its own; if that dies, it is to blame."""
     with _pool(1) as pool:
         try:
-            return replace(run, **pool.submit(run_in_process, scenario, dict(run.changed)).result())
+            return replace(run, **pool.submit(run_in_process, source, dict(run.changed)).result())
         except BrokenProcessPool:
             return replace(run, error="its process died; was there too little memory?")
 
 
 @contextmanager
 def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes; they are ended, not awaited, when something is raised."""
+    """Processes of one thread; they are ended, not awaited, when something is raised."""
     others = set(multiprocessing.active_children())
+    threads = os.environ.get(THREADS)
+    os.environ[THREADS] = "1"
     pool = ProcessPoolExecutor(
         jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_process
     )
@@ -318,13 +339,15 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+        os.environ.pop(THREADS, None)
+        if threads is not None:
+            os.environ[THREADS] = threads
 
 
 def _begin_process() -> None:
-    """One thread; Ctrl-C is the parent's, and who has lost the parent ends."""
+    """Ctrl-C is the parent's, and who has lost the parent ends."""
     Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def _end_with_parent() -> None:
@@ -334,11 +357,12 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def run_in_process(scenario: str, changed: Mapping[str, Any]) -> dict[str, Any]:
+def run_in_process(source: Source, changed: Mapping[str, Any]) -> dict[str, Any]:
     """One run of a sweep: told, error and wall_s."""
     begin = perf_counter()
     try:
-        found = find_scenario(scenario)
+        found = find_scenario(source.scenario)
+        source.check()
         parameters = read_parameters(found, environment={}).updated(changed)
         told = json.loads(json.dumps(run_once(found, parameters), default=float))
     except (Exception, SystemExit) as error:

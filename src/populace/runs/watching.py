@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from populace.ecs import World
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from populace.storage import Checkpointer
 
     from .directory import RunDirectory
-
-log = logging.getLogger("populace.run")
 
 Watch = Callable[[World, "RunDirectory | None", "Checkpointer | None"], Sequence[Watcher]]
 """What makes the watchers of a run that is about to begin."""
@@ -39,8 +37,8 @@ def watched_by(
     """The watchers that are asked for.
 
     memory_limit: a size, as "8GiB". telemetry: a file, or "-". prometheus: a port.
-    profile: makes the page of a profile. Raises SettingError for a size that is none; what is made
-    may raise what its watchers do.
+    profile: makes the page of a profile. Raises SettingError for a size that is none. What makes
+    them raises what they do, and then leaves none of them open.
     """
     limit = None if memory_limit is None else parse_size(memory_limit)
 
@@ -48,27 +46,34 @@ def watched_by(
         world: World, directory: RunDirectory | None, checkpointer: Checkpointer | None
     ) -> Sequence[Watcher]:
         watchers: list[Watcher] = []
+        with ExitStack() as undoing:
+            for watcher in one_by_one(world, directory, checkpointer):
+                undoing.callback(watcher.close)
+                watchers.append(watcher)
+            undoing.pop_all()  # all are made
+        return watchers
+
+    def one_by_one(
+        world: World, directory: RunDirectory | None, checkpointer: Checkpointer | None
+    ) -> Iterator[Watcher]:
         if profile is not None:
-            watchers.append(Profile(world, directory, profile))
+            yield Profile(world, directory, profile)
         if limit is not None:
             snapshots = None if directory is None else directory.snapshots
             key = None if checkpointer is None else checkpointer.snapshots.key
-            watchers.append(MemoryLimit(limit, snapshots=snapshots, key=key))
+            yield MemoryLimit(limit, snapshots=snapshots, key=key)
         if telemetry is None and prometheus is None:
-            return watchers
+            return
         path = None if directory is None else directory.path
         health = Health(directory=path, limit_bytes=limit, checkpointer=checkpointer)
-        watchers.append(health)
+        yield health
         if telemetry is not None:
             from .jsonlines import JsonLines
 
-            watchers.append(JsonLines(telemetry, health=health))
+            yield JsonLines(telemetry, health=health)
         if prometheus is not None:
             from .prometheus import Prometheus
 
-            endpoint = Prometheus(prometheus, health=health)
-            log.info("metrics for Prometheus at %s", endpoint.url)
-            watchers.append(endpoint)
-        return watchers
+            yield Prometheus(prometheus, health=health)
 
     return made

@@ -80,10 +80,12 @@ def _about_class(cls: type) -> str:
 
 
 def _about(parameter: Parameter, value: Any) -> str:
-    """Meaning, what is allowed, and the default where it is another."""
+    """Meaning, what is allowed, the default where it is another, and that of the law itself."""
     parts = [_line(parameter.doc), parameter.allowed()]
     if value != parameter.default:
         parts.append(f"default {parameter.shown(parameter.default)}")
+    if parameter.default != parameter.elsewhere:
+        parts.append(f"elsewhere {parameter.shown(parameter.elsewhere)}")
     return "; ".join(part for part in parts if part)
 
 

@@ -15,18 +15,21 @@ from .scenario import Run, Scenario
 from .spans import SECONDS_OF, shown_span, span_in
 
 SPAN_UNITS = ("s", "d")
+MOST_WRITTEN_OUT = 1e13
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a scenario, as its section's class declares it; the default is the
-    scenario's own where it has one.
+    """One parameter of a scenario, as its section's class declares it.
+
+    default: the scenario's own where it has one; elsewhere: that of the class.
     """
 
     section: str
     key: str
     kind: type
     default: Any
+    elsewhere: Any
     range: tuple[float, float] | None
     unit: str
     doc: str
@@ -105,7 +108,7 @@ class Parameter:
             return f"one of {', '.join(self.choices)}"
         if self.range is None:
             return unit
-        low, high = map(_plain, self.range)
+        low, high = (_plain(end, ",") for end in self.range)
         return f"{low} to {high} {unit}".rstrip()
 
 
@@ -118,7 +121,7 @@ def parameters_of(scenario: Scenario) -> dict[str, Parameter]:
             default = getattr(defaults, part.name)  # of the declared type, whatever was written
             about = part.metadata
             parameter = Parameter(
-                section, part.name, type(default), default,
+                section, part.name, type(default), default, part.default,
                 about["range"], about["unit"], about["doc"],
             )  # fmt: skip
             found[parameter.name] = parameter
@@ -136,7 +139,12 @@ def own_defaults(scenario: Scenario, section: str) -> dict[str, Any]:
     return {key: value for (part, _, key), value in by_name.items() if part == section}
 
 
-def _plain(number: float) -> str:
-    """As short as it can be and still read as that number."""
-    short = f"{number:g}" if abs(number) < 2**53 else repr(number)
+def _plain(number: float, between: str = "") -> str:
+    """As short as it can be and still read as that number; a whole one has all its digits.
+
+    between: of each three digits of a whole one.
+    """
+    if isinstance(number, int) or (number.is_integer() and abs(number) < MOST_WRITTEN_OUT):
+        return f"{int(number):{between}}"
+    short = f"{number:g}"
     return short if float(short) == number else repr(number)

@@ -84,6 +84,19 @@ def files_of(scenario: Scenario) -> list[Path]:
     return [path, *sorted({Path(file) for module in beside if (file := module.__file__)} - {path})]
 
 
+def texts_of(scenario: Scenario) -> dict[Path, str]:
+    """The texts of `files_of` a scenario as they are now, each by its digest."""
+    return {file: text_of(file) for file in files_of(scenario)}
+
+
+def text_of(file: Path) -> str:
+    """The digest of a file's text; empty where it cannot be read."""
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
 def scenario_named_in(file: Path, contents: dict[str, Any] | None = None) -> str:
     """The name or path of the scenario that a TOML file is about.
 

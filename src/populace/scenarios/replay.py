@@ -2,7 +2,8 @@
 
 Each distinct id of the log is an agent. Contacts come to pass at their times; what comes of them is
 by the laws: ties, energy, mood, talk remembered and forgotten, reflections, and rumours that travel
-along the real network. Nobody walks about, and the run begins with the first contact.
+along the real network. Nobody walks about, and the run begins with the first contact. How many came
+to pass and how many were left when it ended is told.
 
 The log itself is a resource, so a snapshot of the run needs the file no more.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +25,8 @@ from populace.ecs.errors import SettingError
 from populace.generate import big_five, names_of
 from populace.systems import Texts, add_laws, reclaim_texts
 
+from . import outlook
 from .laws import LAWS, insert_laws
-from .outlook import found_town, labels, measure, tell
 from .parameters import Parameters
 from .rumours import start_rumours
 from .scenario import Scenario
@@ -52,7 +54,9 @@ class Replay:
         "reach 1985, else from run.start",
     )
     mutual: bool = setting(True, doc="a contact strengthens both ties, as a meeting does")
-    traits: bool = setting(True, doc="draw names and traits for people known by an id only")
+    traits: bool = setting(
+        True, doc="draw traits for everybody, and a name for who is known by a number only"
+    )
 
     def check(self) -> None:
         """Refuse a unit that is none."""
@@ -66,13 +70,15 @@ class Replay:
 class Recorded:
     """The contacts of a log, by time. A resource.
 
-    source, target: (n,) u8 agents. time: (n,) i8 µs. weight: (n,) f4.
+    source, target: (n,) u8 agents. time: (n,) i8 µs. weight: (n,) f4. with_self: how many rows of
+    the log were left out because source and target are the same.
     """
 
     source: Ids
     target: Ids
     time: npt.NDArray[np.int64]
     weight: npt.NDArray[np.float32]
+    with_self: int = 0
 
 
 def build(world: World, parameters: Parameters) -> None:
@@ -90,11 +96,14 @@ def build(world: World, parameters: Parameters) -> None:
     world.insert(replay)
     world.insert(parameters.of(Texts))
     if len(log):
-        world.clock.now = int(log.time[0]) - 1
+        world.clock.now = int(log.time[0])
     agents = _people(world, log, replay)
-    world.insert(Recorded(agents[log.source], agents[log.target], log.time, log.weight))
+    # A step is of what follows its beginning: what is at the first moment follows by 1 µs.
+    time = np.maximum(log.time, world.clock.now + 1)
+    source, target = agents[log.source], agents[log.target]
+    world.insert(Recorded(source, target, time, log.weight, log.with_self))
     start_rumours(world, agents, parameters.of(Rumours))
-    found_town(world)
+    outlook.found_town(world)
 
 
 def _read(replay: Replay, start: int) -> ContactLog:
@@ -108,17 +117,15 @@ def _read(replay: Replay, start: int) -> ContactLog:
 
 
 def _people(world: World, log: ContactLog, replay: Replay) -> Ids:
-    number = np.arange(len(log.names))
-    traits = big_five(world.seed, number)
-    drawn = {}
+    number, names, drawn = np.arange(len(log.names)), np.array(log.names, object), {}
     if replay.traits:
         order = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
-        drawn = dict(zip(order, traits, strict=True))
-    bare = all(name.isdigit() for name in log.names)
-    names = names_of(world, world.seed, number) if replay.traits and bare else log.names
+        drawn = dict(zip(order, big_five(world.seed, number), strict=True))
+        bare = np.array([name.isdigit() for name in log.names], bool)
+        names[bare] = world.text.decode(names_of(world, world.seed, number[bare]))
     agents: Ids = world.spawn(
         number.size,
-        Persona(number=number, name=names, **drawn),
+        Persona(number=number, name=names.tolist(), **drawn),
         Stream,
         SocialEnergy,
         Emotion,
@@ -152,14 +159,26 @@ def add_systems(world: World) -> None:
     world.add_system(reclaim_texts)
 
 
+def tell(world: World) -> dict[str, Any]:
+    """As of a town, and what became of the log."""
+    recorded = world.resource(Recorded)
+    n_past = int(np.searchsorted(recorded.time, world.clock.now, side="right"))
+    return {
+        **outlook.tell(world),
+        "contacts_replayed": n_past,
+        "contacts_left": recorded.time.size - n_past,
+        "contacts_with_self": recorded.with_self,
+    }
+
+
 scenario = Scenario(
     name="replay",
     about="A recorded log of messages, calls or meetings drives who meets whom",
     sections={"replay": Replay, "rumours": Rumours, **LAWS, "texts": Texts},
     build=build,
     add_systems=add_systems,
-    measure=measure,
-    labels=labels,
+    measure=outlook.measure,
+    labels=outlook.labels,
     tell=tell,
     source="replay.contacts",
 )

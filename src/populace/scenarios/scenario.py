@@ -81,13 +81,14 @@ class Scenario:
 
     name: as on the command line. about: a sentence. sections: its parameters, a `@settings` class
     for each section of the TOML file; [run] is there by itself. build: fills a new world whose
-    clock is at `Run.start`; may move the clock on. add_systems: registers the systems, and is also
+    clock is at `Run.start`, which it may move. add_systems: registers the systems, and is also
     called for a world loaded from a snapshot, so it asks the world alone. measure: more columns of
-    the metrics, called after each step. labels: what these columns are, in words. tell: what is
-    to be said of a world at its end, as JSON values. source: the parameter that `--from PATH` sets,
-    as "town.personas"; "" refuses --from. defaults: of this scenario, where they are other than
-    those of the classes, as {"room.capacity": 300}. prolong: called with the world and the new end
-    in µs when a run whose days are over is given more.
+    the metrics, called after each step: numbers, under names that a run has not itself. labels:
+    what these columns are, in words. tell: what is to be said of a world at its end, as JSON values
+    by name. source: the parameter that `--from PATH` sets, as "town.personas"; "" refuses --from.
+    defaults: of this scenario, where they are other than those of the classes, as
+    {"room.capacity": 300}. prolong: called with the world and the new end in µs when a run whose
+    days are over is given more.
     """
 
     name: str

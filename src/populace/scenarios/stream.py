@@ -6,14 +6,13 @@ itself makes, for sizing and for imported minds that are to do nothing but forge
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 
 from populace.components import Tie
 from populace.ecs import World, days, setting, settings
 from populace.ecs.errors import SettingError
 from populace.experience import experience, prepare_sentences
 from populace.generate import populate
-from populace.minds import read_minds
 from populace.systems import (
     Pruning,
     Retention,
@@ -28,6 +27,7 @@ from populace.systems import (
 )
 from populace.systems.ties import Ties, refresh_ties
 
+from .guests import take_in
 from .parameters import Parameters
 from .scenario import Scenario
 
@@ -61,6 +61,19 @@ class Streaming:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The days that a run was first to have: more are lived at their pace. A resource."""
+
+    first: Span
+
+    def formed_by(self, time: int) -> int:
+        """Memories that each agent forms up to `time`, simulated µs."""
+        return round(
+            self.first.memories * (time - self.first.start) / (self.first.end - self.first.start)
+        )
+
+
 def build(world: World, parameters: Parameters) -> None:
     """Spawn everybody; what they may come to remember is interned at once."""
     given, clock = parameters.of(Streaming), world.clock
@@ -69,9 +82,7 @@ def build(world: World, parameters: Parameters) -> None:
     if any(name.startswith("ties.") for name in parameters.changed()):
         world.insert(parameters.of(Ties))  # else ties bring the law that they had
     if given.minds:
-        start, clock.now = clock.now, 0  # minds bring their own time
-        read_minds(Path(given.minds))(world)
-        clock.now = clock.now or start
+        take_in(world, given.minds, parameters)
     if Ties not in world.resources:
         world.insert(parameters.of(Ties))
     if given.agents:
@@ -89,9 +100,12 @@ def add_systems(world: World) -> None:
 
 
 def prolong(world: World, end: int) -> None:
-    """Let as many memories form each day as before."""
+    """Let as many memories form each day as at first, however short the pieces are."""
     past = world.resource(Span)
-    memories = round(past.memories * (end - past.end) / (past.end - past.start))
+    if Pace not in world.resources:
+        world.insert(Pace(past))
+    pace = world.resource(Pace)
+    memories = pace.formed_by(end) - pace.formed_by(past.end)
     world.insert(Span(past.end, end, memories), replace=True)
 
 

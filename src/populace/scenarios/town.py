@@ -10,6 +10,7 @@ from populace.components import Space
 from populace.ecs import World
 from populace.systems import Texts, add_laws, daily_life, reclaim_texts
 
+from .guests import take_in
 from .laws import LAWS, insert_laws
 from .newborns import have_children
 from .outlook import found_town, labels, measure, tell
@@ -46,6 +47,8 @@ def build(world: World, parameters: Parameters) -> None:
     texts = parameters.of(Texts)
     for made in (Space(width=side, height=side), daily_life(), town, rumours, texts):
         world.insert(made)
+    if town.personas:
+        take_in(world, town.personas, parameters)
     agents = settle_town(world, town)
     start_rumours(world, agents, rumours)
     found_town(world)

@@ -9,8 +9,6 @@ Every draw is a function of (seed, number). Cost: 10 µs an agent, most of it ti
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 
@@ -26,8 +24,8 @@ from populace.components import (
 )
 from populace.ecs import World, random
 from populace.ecs.entities import Ids
+from populace.ecs.errors import SettingError
 from populace.generate import ages_of, populate
-from populace.minds import read_minds
 from populace.systems import enter_state, intern_topics, learn, settle
 from populace.words import TOPICS
 
@@ -69,7 +67,8 @@ NEIGHBOURHOOD = 12
 
 
 def settle_town(world: World, town: Town) -> Ids:
-    """Spawn places and agents, and let them be at home, asleep; return the agents' ids."""
+    """Spawn places, and agents beside those who are there; let all be at home, asleep; return
+    their ids."""
     agents = move_in(world, town)
     n = agents.size
     t, number = spread(n), np.arange(n)
@@ -112,21 +111,24 @@ def settle_town(world: World, town: Town) -> Ids:
 
 
 def move_in(world: World, town: Town) -> Ids:
-    """Spawn the agents: the personas of the file first, as far as they go, then generated ones."""
-    if town.personas:
-        read_minds(Path(town.personas))(world)
-        people = world.query(Persona, without=Biography)
-        number = people.gather(Persona.number)
-        world.add(people.ids(), Biography(age=ages_of(world.seed, number)))
-    n_generated = town.agents - world.query(Persona).count()
-    if n_generated > 0:
-        ids = populate(world, n_generated, seed=world.seed)
-        world.set(ids, Biography(learned=""))  # where they work is the town's to say
+    """Generate the agents who are wanted beside those who are there; return all, by number.
+
+    Raises SettingError where more are there than the town has.
+    """
+    n_guests = world.query(Persona).count()
+    if n_guests > town.agents:
+        raise SettingError(
+            f"town.personas: {town.personas} holds {n_guests:,} people, and town.agents is "
+            f"{town.agents:,}: give --agents {n_guests}, or fewer people"
+        )
+    strangers = world.query(Persona, without=Biography)
+    age = ages_of(world.seed, strangers.gather(Persona.number))
+    world.add(strangers.ids(), Biography(age=age))
+    generated = populate(world, town.agents - n_guests, seed=world.seed)
+    world.set(generated, Biography(learned=""))  # where they work is the town's to say
     people = world.query(Persona)
-    ids = people.ids()
-    agents: Ids = ids[np.argsort(people.gather(Persona.number), kind="stable")]
-    world.despawn(agents[town.agents :])
-    return agents[: town.agents]
+    agents: Ids = people.ids()[np.argsort(people.gather(Persona.number), kind="stable")]
+    return agents
 
 
 def acquaint(world: World, agents: Ids, household: npt.NDArray[np.int64], town: Town) -> None:
