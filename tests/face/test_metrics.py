@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from populace.components import Memory, Strength, Tie, TieStrength
-from populace.ecs import hours
+from populace.components import Memory, Persona, Stream, Strength, Tie, TieStrength
+from populace.ecs import World, hours
 from populace.ecs.errors import MemoryLimitReached, SettingError
 from populace.runs import live, make_world
 from populace.runs.metrics import Meter, MetricsTable
@@ -269,3 +269,16 @@ def test_the_file_is_whole_at_every_moment(tmp_path, monkeypatch):
     table.flush()
     assert pq.read_table(table.path)["tick"].to_pylist() == [1, 2]
     assert [each.name for each in tmp_path.iterdir()] == ["metrics.parquet"]
+
+
+def test_whoever_dies_takes_no_memory_of_others_along():
+    """In the step in which somebody with many memories dies, others have formed what they have."""
+    world = World(seed=1)
+    ids = world.spawn(3, Persona(number=[0, 1, 2]), Stream(formed=[500, 7, 0]))
+    meter = Meter(world)
+    world.despawn(ids[:1])
+    world.set(ids[1:], Stream(formed=[10, 1]))
+    world.spawn(1, Persona(number=3), Stream(formed=2))
+    assert (meter.read(0.1)["formed"], meter.formed) == (6, 6)
+    world.set(ids[1:2], Stream(formed=11))
+    assert (meter.read(0.1)["formed"], meter.formed) == (1, 7)

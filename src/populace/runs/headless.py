@@ -128,7 +128,6 @@ def live(
             closing.callback(watcher.close)
         closing.callback(table.flush)
         meter = Meter(world, scenario.measure, scenario.name)
-        before = meter.formed_so_far()
         try:
             while world.clock.now < way.end_us and not outcome.reason:
                 since, worked, whole = perf_counter(), process_time(), False
@@ -164,7 +163,7 @@ def live(
     if checkpointer is not None:
         outcome.snapshots = len(checkpointer.saved)
         outcome.longest_pause_s = max((one.pause_s for one in checkpointer.saved), default=0.0)
-    _account(outcome, world, scenario, meter, before)
+    _account(outcome, world, scenario, meter)
     LOG.info("%s at %s%s", outcome.status, date(world.clock.now),
              f": {outcome.reason}" if outcome.reason else "")  # fmt: skip
     return outcome
@@ -175,11 +174,9 @@ def _paused_s(checkpointer: Checkpointer | None) -> float:
     return 0.0 if checkpointer is None else checkpointer.paused_s
 
 
-def _account(
-    outcome: Outcome, world: World, scenario: Scenario, meter: Meter, formed_before: int
-) -> None:
+def _account(outcome: Outcome, world: World, scenario: Scenario, meter: Meter) -> None:
     """What there is at the end, and what came and went since `live` began."""
-    outcome.formed = meter.formed_so_far() - formed_before
+    outcome.formed = meter.formed
     meter.count_gone()  # what a memory limit let go after the last row
     outcome.forgotten_by, outcome.archived = meter.forgotten, meter.archived
     outcome.agents = world.query(Persona).count()

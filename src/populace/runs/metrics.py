@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from populace.components import (
     Knowledge,
@@ -33,6 +34,7 @@ from populace.components import (
     TieStrength,
 )
 from populace.ecs import World
+from populace.ecs.entities import Ids
 from populace.ecs.errors import SettingError
 from populace.systems import Forgotten, Reason
 from populace.systems.archive import Archived
@@ -80,14 +82,24 @@ class Meter:
         for told in (self._forgotten, self._merged, self._archived):
             told.read()  # of the step before, where the world comes from a snapshot
         self._ns = {name: stats.ns for name, stats in world.telemetry.systems.items()}
-        self._formed = self.formed_so_far()
+        self._streams = self._formed_by()
+        self.formed = 0
         self.forgotten: dict[str, int] = {}
         self.archived = 0
         self._measured()  # whoever counts events begins to read them before the first step
 
-    def formed_so_far(self) -> int:
-        """Memories that those who live have formed."""
-        return int(self.world.query(Stream).gather(Stream.formed).sum(dtype=np.int64))
+    def _formed_by(self) -> tuple[Ids, npt.NDArray[np.uint32]]:
+        """Who has a stream of memories, and how many each has formed."""
+        streams = self.world.query(Stream)
+        return streams.ids(), streams.gather(Stream.formed)
+
+    def _newly_formed(self) -> int:
+        """Memories formed since this was last asked, but for those of who has died since."""
+        ids, before = self._streams
+        self._streams = self._formed_by()
+        held = self.world.alive(ids)
+        held[held] = self.world.has(ids[held], Stream)
+        return int(self._streams[1].sum(dtype=np.int64) - before[held].sum(dtype=np.int64))
 
     def read(self, wall_s: float, cpu_s: float = 0.0, pause_s: float = 0.0) -> dict[str, float]:
         """The row of the step that is over, and took so long."""
@@ -101,8 +113,8 @@ class Meter:
         }
         for name, component in COUNTED.items():
             row[name] = world.query(component).count()
-        formed = self.formed_so_far()
-        row["formed"], self._formed = max(formed - self._formed, 0), formed
+        row["formed"] = newly = self._newly_formed()
+        self.formed += newly
         archived = self.archived
         row |= {f"forgotten__{reason}": n for reason, n in self.count_gone().items()}
         if self.archived:
