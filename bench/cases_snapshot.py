@@ -25,6 +25,10 @@ from .harness import Contest, Run, case, ratio
 AREA = "snapshot"
 
 SIZES = (100_000, 1_000_000, 10_000_000)
+WHOLE = (
+    "it has columns alone: no hash of what was written, no catalogue, no events, and no indices to "
+    "rebuild"
+)
 
 
 def remembering(n: int) -> tuple[World, np.ndarray]:
@@ -71,7 +75,7 @@ def change(world: World, ids: np.ndarray, rng: np.random.Generator) -> None:
     world.set(some, Trace(accessed=time, importance=rng.random(some.size, np.float32)))
 
 
-@case("save", sizes=SIZES, unit="memory", elsewhere=True, bytes_each=400)
+@case("save", sizes=SIZES, unit="memory", elsewhere=True, bytes_each=400, loses=WHOLE)
 def snapshot_full(n: int) -> Contest:
     """save(world, directory). Bound: the columns written to one file as they are, and synced."""
     world, _ = remembering(n)
@@ -90,7 +94,7 @@ def snapshot_full(n: int) -> Contest:
     return Contest({"save": Run(lambda: save(world, directory / "run"), clear)}, Run(plain))
 
 
-@case("load", sizes=SIZES, unit="memory", elsewhere=True, bytes_each=600)
+@case("load", sizes=SIZES, unit="memory", elsewhere=True, bytes_each=600, loses=WHOLE)
 def snapshot_load(n: int) -> Contest:
     """load(directory): files checked, columns, indices. Bound: the columns read from a file."""
     world, _ = remembering(n)

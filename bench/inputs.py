@@ -7,6 +7,7 @@ of their own. What is expected is worked out by numpy, in f8 where rounding coul
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -250,23 +251,36 @@ def strengthened(of: Edges) -> Floats:
 MIND = 1_000  # memories of each agent
 DIMENSIONS = 256
 ANSWERS = 10  # how many are wanted
+DRAWN = 50_000
 US_PER_HOUR = 3.6e9
+RECENCY = 0.995  # what an hour leaves of it
+I1_ERROR = 0.0025  # of a cosine, where vectors are kept in 256 bytes
+
+
+@lru_cache(1)
+def drawn() -> Floats:
+    """(DRAWN, DIMENSIONS) vectors of length 1, drawn by chance: those that minds are made of."""
+    return units(np.random.default_rng(1).standard_normal((DRAWN, DIMENSIONS), np.float32))
 
 
 class Mind(NamedTuple):
-    """What one agent remembers."""
+    """What one agent remembers: columns of MIND memories."""
 
     accessed: npt.NDArray[np.int64]  # simulated µs
     importance: Floats
-    vector: Floats  # (MIND, DIMENSIONS), of length 1
+    which: Places  # of `drawn` is its vector
+
+    @property
+    def vector(self) -> Floats:
+        """(MIND, DIMENSIONS), of length 1."""
+        return drawn()[self.which]
 
 
 def mind(agent: int) -> Mind:
     """MIND memories of the last month, with vectors drawn by chance."""
     draw = np.random.default_rng([5, agent])
     accessed = NOW - draw.integers(0, days(29), MIND)
-    importance = draw.random(MIND, np.float32)
-    return Mind(accessed, importance, units(draw.standard_normal((MIND, DIMENSIONS), np.float32)))
+    return Mind(accessed, draw.random(MIND, np.float32), draw.integers(0, DRAWN, MIND))
 
 
 def units(vectors: Floats) -> Floats:
@@ -280,9 +294,89 @@ def questions(n: int) -> Floats:
     return units(np.random.default_rng(3).standard_normal((n, DIMENSIONS), np.float32))
 
 
-def is_nearest(found: Places, vectors: Floats, question: Floats) -> None:
-    """These places have the ANSWERS greatest cosines, best first; up to the rounding of f4."""
-    cosines = vectors.astype(np.float64) @ question.astype(np.float64)
-    expected = np.sort(cosines)[::-1][:ANSWERS]
+def is_nearest(found: Places, vectors: Floats, question: Floats, error: float = 1e-6) -> None:
+    """These places have the ANSWERS greatest cosines, best first; up to an error of each, by
+    default the rounding of f4."""
+    _are_best(found, cosines(vectors, question), error)
+
+
+def is_best(found: Places, agent: int, question: Floats, error: float = 1e-6) -> None:
+    """These memories of an agent, by their places, have the ANSWERS greatest sums of recency,
+    importance and cosine, each scaled to [0, 1]; best first. error: of a cosine, at most."""
+    of = mind(agent)
+    relevance = cosines(of.vector, question)
+    recency = RECENCY ** ((NOW - of.accessed) / US_PER_HOUR)
+    total = _scaled(recency) + _scaled(of.importance.astype(np.float64)) + _scaled(relevance)
+    _are_best(found, total, 1e-5 + 2 * error / np.ptp(relevance))
+
+
+def cosines(vectors: Floats, question: Floats) -> Array:
+    """(n,) f8, of vectors of length 1."""
+    found: Array = vectors.astype(np.float64) @ question.astype(np.float64)
+    return found
+
+
+def _scaled(values: Array) -> Array:
+    scaled: Array = (values - values.min()) / np.ptp(values)
+    return scaled
+
+
+def _are_best(found: Places, value: Array, error: float) -> None:
+    expected = np.sort(value)[::-1][:ANSWERS]
     assert len(set(found.tolist())) == ANSWERS
-    np.testing.assert_allclose(cosines[found], expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(value[found], expected, rtol=0, atol=2 * error)
+
+
+# -- what is said --------------------------------------------------------------------------------
+
+QUESTION = "who talked with Maria about the election at the cafe"
+NAMES = ("Klaus", "Maria", "Isabella", "Tom", "Adam", "Ayesha", "Carlos", "Eddy")
+DOING = (
+    "is reading about", "talked with Maria about", "is planning", "dreams of", "wrote a paper on",
+    "is tired of", "cooks for", "paints", "argued over", "remembers",
+)  # fmt: skip
+THINGS = (
+    "the election", "gentrification", "a valentine's party", "the cafe", "the garden",
+    "breakfast", "the dormitory", "a poem", "the piano", "her research",
+)  # fmt: skip
+DIFFERENT = 500_000  # texts; among more memories they are repeated
+PLACES = ("at Hobbs Cafe", "at Oak Hill College", "in the park", "at home", "at the pharmacy")
+
+
+def said(n: int) -> list[str]:
+    """n texts of some twelve words, hardly one of them twice."""
+    draw = np.random.default_rng(5)
+    parts = [draw.integers(0, len(each), n).tolist() for each in (NAMES, DOING, THINGS, PLACES)]
+    day = draw.integers(0, max(n // 8_000, 1) * 31, n).tolist()
+    return [
+        f"{NAMES[a]} {DOING[b]} {THINGS[c]} {PLACES[d]} on day {e} of the month"
+        for a, b, c, d, e in zip(*parts, day, strict=True)
+    ]
+
+
+def asked(n: int) -> list[str]:
+    """n questions, no two the same."""
+    return [f"{QUESTION} on day {day}" for day in range(n)]
+
+
+def meanings(n: int) -> Floats:
+    """(n, DIMENSIONS): vectors of length 1 of n memories of what is said, by their words."""
+    return np.resize(understood(said(min(n, DIFFERENT))), (n, DIMENSIONS))
+
+
+def understood(texts: list[str]) -> Floats:
+    """(n, DIMENSIONS) vectors of length 1 of texts, by their words."""
+    from populace.systems.embedders import HashedEmbedder
+
+    return units(HashedEmbedder()(texts))
+
+
+def share_found(found: Places, vectors: Floats, asked: Floats, error: float = 1e-6) -> float:
+    """How many of what is found are among the nearest, up to an error of a cosine.
+
+    found: (q, ANSWERS) places, those of a question all different. vectors, asked: of length 1.
+    """
+    assert all(np.unique(places).size == ANSWERS for places in found)
+    cosine_qn = asked @ vectors.T
+    least_q1 = np.partition(cosine_qn, -ANSWERS)[:, -ANSWERS, None]
+    return float(np.mean(np.take_along_axis(cosine_qn, found, 1) >= least_q1 - 2 * error))

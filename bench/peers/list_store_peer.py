@@ -1,10 +1,10 @@
-"""A list of dicts: the memory store of most agent frameworks, written as they write it.
+"""A list of dicts: a memory store as Generative Agents has it (arXiv 2304.03442).
 
 An agent has a Python list of memories, each a dict of text, time, importance and a numpy vector.
 To recall, all of them are gone through and scored by recency, importance and cosine, each scaled to
-[0, 1] over the candidates, and the ten best are taken, as in Generative Agents (arXiv 2304.03442),
-whose weights in the paper, 1, 1 and 1, are also Populace's. No framework's own code is run: this is
-their design without what they add.
+[0, 1] over the candidates, and the ten best are taken; its weights in the paper, 1, 1 and 1, are
+also Populace's. Its own code is not run: this is its design without what it adds. Others keep their
+vectors in an index, such as FAISS, which is a peer of its own.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ BASE = 0.995  # of recency, an hour
 OWNERS = 100
 
 
-def stream_of(agent: int) -> list[Memory]:
-    """The memories of one agent."""
+def stream_of(agent: int, vectors: inputs.Floats | None = None) -> list[Memory]:
+    """The memories of one agent. vectors: other than its own."""
     mind = inputs.mind(agent)
+    vectors = mind.vector if vectors is None else vectors
     return [
         {
             "number": number,
@@ -36,13 +37,13 @@ def stream_of(agent: int) -> list[Memory]:
             "embedding": vector,
         }
         for number, (accessed, importance, vector) in enumerate(
-            zip(mind.accessed.tolist(), mind.importance.tolist(), mind.vector, strict=True)
+            zip(mind.accessed.tolist(), mind.importance.tolist(), vectors, strict=True)
         )
     ]
 
 
 def cosine(a: inputs.Floats, b: inputs.Floats) -> float:
-    """Of two vectors, by numpy, as such stores work it out for each pair."""
+    """Of two vectors, by numpy, anew for each pair."""
     return float(np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b)))
 
 
@@ -65,16 +66,9 @@ def recall(memories: list[Memory], question: inputs.Floats, now: int, k: int) ->
     return [memories[place] for place in best]
 
 
-def is_best(found: list[Memory], agent: int, question: inputs.Floats) -> None:
-    """Populace's own score finds the same."""
-    from populace.systems.scoring import RecallScore, best, recall_scores
-
-    mind = inputs.mind(agent)
-    relevance = mind.vector.astype(np.float64) @ question.astype(np.float64)
-    scores = recall_scores(RecallScore(), inputs.NOW, mind.accessed, mind.importance, relevance)
-    expected = scores.total[best(scores.total, np.arange(inputs.MIND), inputs.ANSWERS)]
-    mine = scores.total[[memory["number"] for memory in found]]
-    np.testing.assert_allclose(mine, expected, rtol=0, atol=1e-5)
+def numbers(found: list[Memory]) -> inputs.Places:
+    """Which of its agent's memories they are."""
+    return np.array([memory["number"] for memory in found])
 
 
 def recall_own(n: int) -> Entry:
@@ -90,7 +84,7 @@ def recall_own(n: int) -> Entry:
 
     def check() -> None:
         agent, question, found = last
-        is_best(found, agent, question)
+        inputs.is_best(numbers(found), agent, question)
 
     return Entry(run, check)
 
@@ -109,15 +103,17 @@ def recall_all_agents(n: int) -> Entry:
 
     def check() -> None:
         for agent in range(0, n, max(1, n // 10)):
-            is_best(found[agent], agent, asked[agent])
+            inputs.is_best(numbers(found[agent]), agent, asked[agent])
 
     return Entry(run, check)
 
 
 def recall_society(n: int) -> Entry:
     """Who of all remembers, by a vector: the lists of all agents are gone through."""
-    streams = [stream_of(agent) for agent in range(n // inputs.MIND)]
-    asked = cycle(inputs.questions(997))
+    vectors = inputs.meanings(n)
+    own = np.split(vectors, n // inputs.MIND)
+    streams = [stream_of(agent, each) for agent, each in enumerate(own)]
+    asked = cycle(inputs.understood(inputs.asked(997)))
     last: tuple[Any, list[tuple[float, int, int]]] = (None, [])
 
     def run() -> None:
@@ -132,7 +128,6 @@ def recall_society(n: int) -> Entry:
 
     def check() -> None:
         question, found = last
-        vectors = np.concatenate([inputs.mind(agent).vector for agent in range(len(streams))])
         places = np.array([agent * inputs.MIND + number for _, agent, number in found])
         inputs.is_nearest(places, vectors, question)
 

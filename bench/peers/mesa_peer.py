@@ -85,7 +85,7 @@ def kinds() -> SimpleNamespace:
     letters = [type(f"Letter{k}", (Number,), {}) for k in range(inputs.FRAGMENTS)]
     return SimpleNamespace(
         Model=mesa.Model,
-        ids=mesa.Agent._ids,
+        ids=getattr(mesa.Agent, "_ids", {}),
         Body=Body,
         Trace=Trace,
         Recollection=Recollection,

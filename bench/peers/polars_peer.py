@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import inputs
 from ..published import polars_runs
-from . import Entry, Peer
+from . import Entry, Peer, polars_sql
 
 NAMES = ("x", "y", "dx", "dy")
 LN_2 = float(np.log(2))
@@ -378,6 +378,7 @@ PEER = Peer(
             set_tenth, get_tenth, sweep_decay, decay_w6, prune_owners, edges_update,
         )
     }
-    | polars_runs.WORKLOADS,
+    | polars_runs.WORKLOADS
+    | polars_sql.WORKLOADS,
     largest=10_000_000,
 )  # fmt: skip

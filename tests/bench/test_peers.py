@@ -69,6 +69,12 @@ def test_a_peer_takes_part_in_cases_that_there_are(peer):
     assert set(peer.most) <= set(peer.workloads)
 
 
+def test_polars_is_a_peer_wherever_it_takes_part():
+    """Among the subjects it would stand as a form of Populace, and its wins would not be told."""
+    assert not [case.name for case in CASES.values() if "polars" in case.subjects]
+    assert {name for name in CASES if name.startswith("sql_")} <= set(polars_peer.PEER.workloads)
+
+
 @pytest.mark.parametrize("case", ["decay_w6", "prune_owners", "edges_update"])
 def test_the_cases_made_for_peers_are_verified(case):
     """Populace and its bound compute what the peers are held to."""
@@ -92,13 +98,17 @@ def test_worlds_of_esper_end_with_their_entries():
 def test_models_of_mesa_end_with_their_entries():
     """Mesa numbers agents by model, and so would keep every model there was."""
     mesa = pytest.importorskip("mesa")
+
+    def models():
+        return sum(isinstance(each, mesa.Model) for each in gc.get_objects())
+
     gc.collect()
-    before = len(mesa.Agent._ids)
+    before = models()
     entry = mesa_peer.sweep_decay(SIZE)
-    assert len(mesa.Agent._ids) == before + 1
+    assert models() == before + 1
     del entry
     gc.collect()
-    assert len(mesa.Agent._ids) == before
+    assert models() == before
 
 
 @pytest.mark.parametrize("case", mesa_peer.PEER.workloads)
