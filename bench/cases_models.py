@@ -164,7 +164,7 @@ def boltzmann(n: int) -> Contest:
     return Contest({"step": Run(run, begin)}, bound, verify, rows=n * GIFTS)
 
 
-@case("jit", "numpy", **MODEL)
+@case("jit", "ufuncs", **MODEL)
 def boltzmann_at_once(n: int) -> Contest:
     """100 steps in which all who have anything at first give 1 at once: array systems with njit
     loops, and in numpy. Bound: the njit loops on bare arrays."""
@@ -200,7 +200,7 @@ def boltzmann_at_once(n: int) -> Contest:
 
     subjects = {
         name: Run(partial(run, world), partial(begin, world, till))
-        for name, (world, _), till in zip(("jit", "numpy"), worlds, tills, strict=True)
+        for name, (world, _), till in zip(("jit", "ufuncs"), worlds, tills, strict=True)
     }
     bound = Run(by_hand, lambda: units.fill(1))
     return Contest(subjects, bound, verify, rows=n * GIFTS)

@@ -139,4 +139,4 @@ class Estate(Town):
 
 def forget(model: Any) -> None:
     """Let a model go, which Mesa would keep to number its agents."""
-    mesa.Agent._ids.pop(model, None)
+    getattr(mesa.Agent, "_ids", {}).pop(model, None)
