@@ -86,7 +86,7 @@ def test_a_directory_with_a_run_is_not_run_into(capsys, town, tmp_path):
     assert f"go on with `populace resume {town}`" in err
     (tmp_path / "thesis.txt").write_text("mine")
     assert "holds something already" in said(capsys, *RUN, "--dir", tmp_path, code=2)
-    assert "holds something already" in said(capsys, *RUN, "--dir", tmp_path / "thesis.txt", code=2)
+    assert "is a file: name another" in said(capsys, *RUN, "--dir", tmp_path / "thesis.txt", code=2)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
