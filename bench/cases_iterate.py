@@ -10,9 +10,10 @@ from numba import njit
 from populace import Clock, Read, Res, World, Write, f4, kernel, seconds, system
 
 from . import bare, inputs
-from .harness import Contest, Run, case, ratio, us, us_beyond
+from .harness import Contest, Loss, Run, case, ratio, us, us_beyond
 from .inputs import DT, FRAGMENTS
 from .parts import Data, Position, Velocity, fragmented, tag_sets
+from .reasons import CALL, TABLE_BY_TABLE
 
 AREA = "ecs"
 
@@ -45,8 +46,12 @@ def move_rows_f8(position: Write[Position], velocity: Read[Velocity], clock: Res
     position.y += velocity.y * clock.dt_s
 
 
+F8 = Loss("its product is in f8, as Python's own would be", subjects=("kernel_f8",))
+
+
 @case(
     "query", "system", "kernel", "kernel_f8", fast=True,
+    loses=(F8, Loss(CALL)),
     target=dict.fromkeys(("query", "system", "kernel"), ratio(1.10, from_size=100_000)),
     peers={
         "EnTT": {10_000: 0.0017, 100_000: 0.0186, 1_000_000: 0.559, 10_000_000: 11.2},
@@ -131,6 +136,7 @@ def doubling(n_tables: int, rows: int) -> Contest:
 
 @case(
     "kernel", "system", "query", sizes=(520,), target={"kernel": us(0.78)},
+    loses=(TABLE_BY_TABLE, Loss(CALL)),
     peers={"EnTT": {520: 0.000263}, "flecs": {520: 0.000261}, "bare": {520: 0.000336}},
 )  # fmt: skip
 def iter_frag26x20(n: int) -> Contest:
@@ -140,6 +146,7 @@ def iter_frag26x20(n: int) -> Contest:
 
 @case(
     "kernel", "system", "query", target={"kernel": ratio(1.10, from_size=100_000)},
+    loses=(TABLE_BY_TABLE, Loss(CALL)),
     peers={
         "EnTT": {10_000: 0.00433, 100_000: 0.0481, 1_000_000: 0.52, 10_000_000: 11.6},
         "flecs": {10_000: 0.000943, 100_000: 0.00707, 1_000_000: 0.133, 10_000_000: 1.45},

@@ -25,6 +25,7 @@ from populace.systems import (
 from . import inputs
 from .harness import FULL, Contest, Run, case, ms_per_million, ratio, us
 from .inputs import DAY_S, NOW
+from .reasons import FAST_MATH
 
 AREA = "sweeps"
 
@@ -100,6 +101,10 @@ def decay(n: int, law: str, threads: int) -> Contest:
 @case(
     "exponential", target=ratio(1.25, from_size=10_000_000), sizes=SIZES, bytes_each=120,
     fast=True,
+    loses={
+        "C++ loops, -ffast-math": FAST_MATH,
+        "numpy": "a sweep takes 15 to 20 µs beside its loop, for law, clock and settings",
+    },
 )  # fmt: skip
 def sweep_decay(n: int) -> Contest:
     """Strength of all memories by the exponential law; bound: a memcpy that moves the same 20 bytes

@@ -31,7 +31,7 @@ from populace import (
     u4,
 )
 
-from .harness import Contest, Run, case
+from .harness import Contest, Loss, Run, case
 from .inputs import Array
 from .published import models
 from .published.models import GIFTS, MOVES, City, Gifts
@@ -164,7 +164,19 @@ def boltzmann(n: int) -> Contest:
     return Contest({"step": Run(run, begin)}, bound, verify, rows=n * GIFTS)
 
 
-@case("jit", "ufuncs", **MODEL)
+@case(
+    "jit",
+    "ufuncs",
+    **MODEL,
+    loses=(
+        Loss("a step of a world takes some 8 µs beside its system", subjects=("jit",)),
+        Loss(
+            "rows of agents may be in any order, so what is given is looked up by their numbers, "
+            "twice; the peer's arrays are in that order",
+            subjects=("ufuncs",),
+        ),
+    ),
+)
 def boltzmann_at_once(n: int) -> Contest:
     """100 steps in which all who have anything at first give 1 at once: array systems with njit
     loops, and in numpy. Bound: the njit loops on bare arrays."""

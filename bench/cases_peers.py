@@ -17,6 +17,7 @@ from . import bare, inputs
 from .harness import FULL, Contest, Run, case, ratio
 from .inputs import FADE, GAIN, KEPT, MEMBERS, NOW, TAU_S, THRESHOLD, W6_NOW_S
 from .parts import Tie, TieState
+from .reasons import FAST_MATH
 
 AREA = "sweeps"
 
@@ -59,7 +60,7 @@ def recollect_rows(memory: Write[Recollection]):  # type: ignore[no-untyped-def]
 
 @case(
     "system", "kernel", target={"system": ratio(1.10, from_size=100_000)}, bytes_each=120,
-    fast=True,
+    fast=True, loses={"C++ loops, -ffast-math": FAST_MATH},
 )  # fmt: skip
 def decay_w6(n: int) -> Contest:
     """A law of one's own: strength = importance * exp(-elapsed / (tau * (1 + log1p(recalls)))), and
@@ -151,7 +152,17 @@ def keep_best(owner_n, bits_n, kept, begin_o, row_n, key_n, out_n):  # type: ign
     return k
 
 
-@case("make_room", sizes=FULL, unit="memory", bytes_each=400)
+@case(
+    "make_room", sizes=FULL, unit="memory", bytes_each=400,
+    loses={
+        "C++ loops": "its memories are rows without ids: none is checked or given back, no index "
+        "of owners is kept right, and importance stands for strength",
+        "numpy": "calls from Python cost 0.3 ms, whatever the number of memories",
+        "flecs": "calls from Python cost 0.3 ms, whatever the number of memories",
+        "polars": "it filters into new columns: no ids, no index of owners, and importance stands "
+        "for strength, which the law works out",
+    },
+)  # fmt: skip
 def prune_owners(n: int) -> Contest:
     """n memories, 100 of each owner: all but the 90 most important of each go. Populace works out
     their strengths for it, and frees ids and text; bound: sort owners by counting, find the limit
@@ -232,7 +243,15 @@ def fade_rows(state: Write[TieState]):  # type: ignore[no-untyped-def]
     state.weight *= f4(FADE)
 
 
-@case("world", area="contacts", sizes=FULL, unit="edge", bytes_each=400, fast=True)
+@case(
+    "world", area="contacts", sizes=FULL, unit="edge", bytes_each=400, fast=True,
+    loses={
+        "C++ loops": "its edges are rows of one table of pairs: no ids to resolve, to check or to "
+        "return, and no column is noted as written",
+        "numpy": "it finds rows of arrays that are sorted by pair for good, and checks no ids",
+        "flecs": "calls from Python cost 30 µs, whatever the number of edges",
+    },
+)  # fmt: skip
 def edges_update(n: int) -> Contest:
     """n edges fade, then n / 10 of them are found by source and target and grow; bound: both loops,
     and between them the lookup in a hash table of pairs."""

@@ -16,7 +16,7 @@ from numba import njit
 from populace import Read, World, Write, f4, kernel
 
 from . import bare, inputs
-from .harness import SIZES, Contest, Run, case, ratio
+from .harness import SIZES, Contest, Loss, Run, case, ratio
 from .published import suite
 from .published.parts import (
     LETTERS,
@@ -31,6 +31,7 @@ from .published.parts import (
     components,
 )
 from .published.suite import FRAGMENTS
+from .reasons import CALL, TABLE_BY_TABLE
 
 AREA = "published"
 
@@ -105,7 +106,7 @@ def move_rows(position: Write[Position], velocity: Read[Velocity]):  # type: ign
 @case(
     "kernel", "query", sizes=SIZES, unit="entity", bytes_each=600,
     target={"kernel": ratio(1.10, from_size=100_000)},
-    loses={"numpy": "a call of a kernel costs about 1 µs beyond its loop; see at 100,000"},
+    loses=CALL,
 )  # fmt: skip
 def simple_iter(n: int) -> Contest:
     """position += velocity on the entities of simple_insert: a row kernel; a query and numpy's +=.
@@ -145,7 +146,7 @@ def double_rows(data: Write[Data]):  # type: ignore[no-untyped-def]
 
 @case(
     "kernel", "query", sizes=(520, 100_000, 1_000_000), unit="entity",
-    loses={"esper": "it keeps the answer of a query as one list; here 26 tables are opened"},
+    loses=(TABLE_BY_TABLE, Loss(CALL)),
 )  # fmt: skip
 def frag_iter(n: int) -> Contest:
     """data *= 2, over 26 archetypes each of which has a number of its own beside it (published: 20
