@@ -136,7 +136,7 @@ def doubling(n_tables: int, rows: int) -> Contest:
 
 @case(
     "kernel", "system", "query", sizes=(520,), target={"kernel": us(0.78)},
-    loses=(TABLE_BY_TABLE, Loss(CALL)),
+    loses=(Loss(TABLE_BY_TABLE, subjects=("query", "system")), Loss(CALL)),
     peers={"EnTT": {520: 0.000263}, "flecs": {520: 0.000261}, "bare": {520: 0.000336}},
 )  # fmt: skip
 def iter_frag26x20(n: int) -> Contest:
@@ -146,7 +146,7 @@ def iter_frag26x20(n: int) -> Contest:
 
 @case(
     "kernel", "system", "query", target={"kernel": ratio(1.10, from_size=100_000)},
-    loses=(TABLE_BY_TABLE, Loss(CALL)),
+    loses=(Loss(TABLE_BY_TABLE, subjects=("query", "system")), Loss(CALL)),
     peers={
         "EnTT": {10_000: 0.00433, 100_000: 0.0481, 1_000_000: 0.52, 10_000_000: 11.6},
         "flecs": {10_000: 0.000943, 100_000: 0.00707, 1_000_000: 0.133, 10_000_000: 1.45},

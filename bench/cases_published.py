@@ -146,7 +146,7 @@ def double_rows(data: Write[Data]):  # type: ignore[no-untyped-def]
 
 @case(
     "kernel", "query", sizes=(520, 100_000, 1_000_000), unit="entity",
-    loses=(TABLE_BY_TABLE, Loss(CALL)),
+    loses=(Loss(TABLE_BY_TABLE, subjects=("query",)), Loss(CALL)),
 )  # fmt: skip
 def frag_iter(n: int) -> Contest:
     """data *= 2, over 26 archetypes each of which has a number of its own beside it (published: 20

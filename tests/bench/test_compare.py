@@ -394,7 +394,6 @@ def test_the_baseline_of_the_checkout_can_be_read():
                 assert ((each.name, each.sizes[0]), subject) in there
 
 
-@pytest.mark.xfail(strict=True, reason="reasons are still to be written into the cases' `loses`")
 def test_losses_of_the_baseline_have_reasons():
     """Whoever is faster than Populace in three of four rounds, why is said in the case."""
     cases = {each.name: each for each in discover()}
