@@ -32,10 +32,10 @@ def columns_of(world: World) -> Floats:
 
 NO_IDS = {
     "numpy": "a row is its number there: no ids to check for life and repetition, to give or to "
-    "look up, and what Python calls besides costs 20 to 80 µs",
+    "look up, and what Python calls besides costs 20 to 90 µs",
     "polars": "frames have no ids, and new columns share what stays",
     "C++ loops": "a row is its number there: no ids, no floats that are checked to be finite",
-    "flecs": "a call by ids costs 20 to 80 µs in Python, whatever their number",
+    "flecs": "a call costs 20 to 90 µs in Python, whatever the number of rows",
 }
 """Why peers are faster with bare rows, or with few of them."""
 

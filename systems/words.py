@@ -6,7 +6,8 @@ count.
 
 Invariants: a word's number is the lexicon's; an overlap does not depend on the numbers. A
 `WordIndex` is a cache of its pool's strings: nothing of it is saved.
-Cost: 0.7 µs for each distinct string beyond what the lexicon takes, once; then 8 ns an overlap.
+Cost: 0.7 µs for each distinct string beyond what the lexicon takes, once; then 12 ns an overlap of
+9 words.
 """
 
 from __future__ import annotations
