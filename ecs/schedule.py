@@ -90,7 +90,6 @@ class Schedule:
         self._stages: dict[str, list[list[Entry]]] | None = None
         self._buffers: list[Commands] = []
         self._pool: ThreadPoolExecutor | None = None
-        self._spreading = 0  # the thread that spreads a stage
         self._left_out: set[str] = set()
         self._resumed: dict[str, Mapping[str, int]] = {}
         self.budget: Budget | None = None
@@ -288,33 +287,46 @@ class Schedule:
                 self._run_entry(entry)
             return
         with world.store.lock("a stage of systems"):
-            self._spreading = threading.get_ident()
-            try:
-                self.spread([(self._run_entry, (entry,)) for entry in due])
-            finally:
-                self._spreading = 0
+            self.spread([(self._run_entry, (entry,)) for entry in due])
 
     def _emit_held(self, entry: Entry) -> None:
         emitted, entry.sink.emitted = entry.sink.emitted, []
         for value in emitted:
             self.world.emit(value)
 
-    def spread(self, calls: list[tuple[Callable[..., object], tuple[Any, ...]]]) -> None:
-        """Make independent calls on the world's threads and wait for them all; one after the other
-        where a stage is spread already. Raises the first error in the order given."""
-        if self._spreading not in (0, threading.get_ident()):
-            for call, arguments in calls:
-                call(*arguments)
-            return
+    def spread(self, calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]]) -> list[Any]:
+        """What independent calls return, in their order, made by this thread and as many others of
+        the world's as are free. All are made, then the first error in the order given is raised.
+        Cost: 11 µs where others help, and up to 0.25 ms until one that slept is awake."""
+        places = iter(range(len(calls)))  # whose `next` is one step for all threads
+        found: list[Any] = [None] * len(calls)
+        errors: dict[int, BaseException] = {}
+
+        def make_calls() -> None:
+            for place in places:
+                call, arguments = calls[place]
+                try:
+                    found[place] = call(*arguments)
+                except BaseException as error:
+                    errors[place] = error
+
+        helping = min(self.world.threads, len(calls)) - 1
+        helpers = [self._workers().submit(make_calls) for _ in range(helping)]
+        make_calls()
+        for helper in helpers:
+            if not helper.cancel():  # one that has not begun finds nothing to do
+                helper.result()
+        if errors:
+            raise errors[min(errors)]
+        return found
+
+    def _workers(self) -> ThreadPoolExecutor:
         if self._pool is None:
             enter = self.world.store.workers.add
             self._pool = ThreadPoolExecutor(
                 self.world.threads, "populace", lambda: enter(threading.get_ident())
             )
-        futures = [self._pool.submit(call, *arguments) for call, arguments in calls]
-        errors = [error for future in futures if (error := future.exception()) is not None]
-        if errors:
-            raise errors[0]
+        return self._pool
 
     def _worth_threads(self, due: list[Entry]) -> bool:
         world = self.world

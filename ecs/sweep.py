@@ -14,8 +14,7 @@ Cost: 3 µs a table. From `World.parallel_rows` rows on, each table is shared am
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from .fields import Field
 from .system import BoundSystem, Sink, System, read_rules
 
 if TYPE_CHECKING:
+    from .table import Table
     from .world import World
 
 SCRATCH = 1024
@@ -82,23 +82,25 @@ class BoundSweep(BoundSystem):
         """Fill the column of every table."""
         world, sweep, tables = self.world, self.sweep, self.query.tables()
         kernel, scalars = sweep.law(world)
-        n_rows = sum(table.n for table in tables)
-        shares = world.threads if n_rows >= world.parallel_rows else 1
         calls = []
-        for table in tables:
-            columns = [table.column(made) for made in sweep.reads]
-            out = table.column(sweep.fills)
-            bounds = np.linspace(0, table.n, shares + 1).astype(np.int64)
-            for low, high in itertools.pairwise(bounds):
-                part = (column[low:high] for column in columns)
-                scratch = np.empty(SCRATCH, np.float32)
-                calls.append((kernel, (*part, *scalars, scratch, out[low:high])))
-        if shares > 1:
-            world.schedule.spread(calls)
-        else:
-            for call, arguments in calls:
-                call(*arguments)
-        return len(tables), n_rows
+        for table, low, high in row_shares(world, tables):
+            part = (table.column(made)[low:high] for made in sweep.reads)
+            out = table.column(sweep.fills)[low:high]
+            calls.append((kernel, (*part, *scalars, np.empty(SCRATCH, np.float32), out)))
+        world.schedule.spread(calls)
+        return len(tables), sum(table.n for table in tables)
+
+
+def row_shares(world: World, tables: Sequence[Table]) -> list[tuple[Table, int, int]]:
+    """(table, first row, end): all rows of tables, as shares for the world's threads, or a table at
+    a time below `World.parallel_rows` rows in all."""
+    shared = sum(table.n for table in tables) >= world.parallel_rows
+    n_shares = world.threads if shared else 1
+    return [
+        (table, table.n * share // n_shares, table.n * (share + 1) // n_shares)
+        for table in tables
+        for share in range(n_shares)
+    ]
 
 
 def column_sweep(

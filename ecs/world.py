@@ -56,9 +56,10 @@ R = TypeVar("R")
 class World:
     """Entities, components, systems, resources and events: one society.
 
-    seed: of every random draw. threads: how many may run non-conflicting systems and row kernels,
-    from `parallel_rows` rows on (an attribute); results depend on neither. debug: verify every
-    invariant after each structural change and each system (slow); None reads POPULACE_DEBUG.
+    seed: of every random draw. threads: how many may share non-conflicting systems, row kernels and
+    what large systems do, from `parallel_rows` rows on (an attribute); results depend on neither.
+    debug: verify every invariant after each structural change and each system (slow); None reads
+    POPULACE_DEBUG.
     phases: of the schedule, in order.
 
     >>> from populace import World, component, f4
@@ -89,7 +90,7 @@ class World:
         self.debug = (
             os.environ.get("POPULACE_DEBUG", "") not in ("", "0") if debug is None else debug
         )
-        self.parallel_rows = 1_000_000
+        self.parallel_rows = 500_000
         self.store = Store(self)
         self.resources = Resources()
         self.clock = Clock()

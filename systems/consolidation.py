@@ -24,6 +24,7 @@ Source: the merging of near-duplicates in cognee (from 0.85), Graphiti (0.9) and
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import numpy as np
@@ -54,6 +55,7 @@ from populace.ecs.system import System
 
 from .columns import columns
 from .duplicates import groups, lead_by_text, lead_by_vector, rank, unit_vectors
+from .shares import batches, side_by_side
 from .strength import strengths_of
 
 Array = npt.NDArray[Any]
@@ -104,18 +106,18 @@ def consolidation(vector: Field | None = None) -> System:
         threshold = TEXT_ALONE if vector is None else law.tau
         due, since, formed = to_review(world, threshold)
         index = world.index(Memory.owner)
-        room = MOST_AT_ONCE if vector is None else max(2**24 // vector.width, 1)
-        batch = np.cumsum(index.count(due)) // room
-        count = 0
-        for part in np.split(np.arange(due.size), np.flatnonzero(np.diff(batch)) + 1):
-            held = index.of(due[part])
+        held = index.count(due)
+
+        def groups_of(share: slice) -> tuple[Ids, Places]:
+            its = index.of(due[share])
             if vector is None:
-                member, offsets = same_text(world, held.ids, held.offsets)
-            else:
-                member, offsets = alike(
-                    world, held.ids, held.offsets, since[part], vector, threshold
-                )
-            count += merge(world, member, offsets)
+                return same_text(world, its.ids, its.offsets)
+            return alike(world, its.ids, its.offsets, since[share], vector, threshold)
+
+        count = 0
+        most = MOST_AT_ONCE if vector is None else max(2**24 // vector.width, 1)
+        for shares in batches(world, held, most):
+            count += merge(world, *joined(side_by_side(world, groups_of, shares)))
         new = ~world.has(due, Reviewed)
         for mask, change in ((new, world.add), (~new, world.set)):
             change(due[mask], Reviewed(formed=formed[mask], threshold=threshold))
@@ -193,6 +195,13 @@ def grouped(lead: Places) -> tuple[Places, Places]:
     offsets, member = np.empty(lead.size + 1, np.int64), np.empty(lead.size, np.int64)
     n_groups = groups(lead, np.empty(lead.size, np.int64), offsets, member)
     return member[: offsets[n_groups]], offsets[: n_groups + 1]
+
+
+def joined(found: Iterable[tuple[Ids, Places]]) -> tuple[Ids, Places]:
+    """The groups of several shares as those of one."""
+    members, offsets = zip(*found, strict=True)
+    sizes = np.concatenate([np.diff(its) for its in offsets])
+    return np.concatenate(members), np.append(0, np.cumsum(sizes))
 
 
 def longest(offsets: Places) -> int:

@@ -25,6 +25,8 @@ import numpy as np
 from populace.components import Memory, Pinned, Trace
 from populace.ecs import Res, World, event, f4, field, i8, jit, setting, settings, system, u1
 from populace.ecs.entities import Ids
+from populace.ecs.sweep import row_shares
+from populace.ecs.table import Table
 
 from .retention import DAY_S, US_PER_S, Law, Retention, law_of
 from .strength import BLOCK, TRACE_FIELDS, block_by
@@ -145,29 +147,23 @@ def weak_memories(
     since: a field of `Memory` or `Trace`, i8 µs. latest, latest_old: µs.
     """
     find = weak_rows_by(law_of(world))
-    floor, now = f4(world.resource(Retention).floor), np.int64(world.clock.now)
-    both, why = np.empty((2, BLOCK), np.float32), np.empty(BLOCK, np.uint8)
-    found: tuple[list[Ids], list[Ids]] = ([], [])
-    for memory, trace in world.query(Memory, Trace, without=Pinned):
-        rows = np.empty(len(memory), np.uint32)
-        weak, old = find(
-            *(getattr(trace, made.name) for made in TRACE_FIELDS),
-            memory.created,
-            now,
-            floor,
-            getattr(memory if since.component is Memory else trace, since.name),
-            f4(theta),
-            np.int64(latest),
-            f4(theta_old),
-            np.int64(latest_old),
-            both,
-            why,
-            rows,
-        )
-        found[0].append(memory.ids[rows[:weak]])
-        found[1].append(memory.ids[rows[weak : weak + old]])
-    none = np.empty(0, np.uint64)
-    return np.concatenate([none, *found[0]]), np.concatenate([none, *found[1]])
+    moments = np.int64(world.clock.now), f4(world.resource(Retention).floor)
+    limits = f4(theta), np.int64(latest), f4(theta_old), np.int64(latest_old)
+    read = (*TRACE_FIELDS, Memory.created, since)
+
+    def look(table: Table, low: int, high: int) -> tuple[Ids, Ids]:
+        *columns, since_n = (table.column(made)[low:high] for made in read)
+        both, why = np.empty((2, BLOCK), np.float32), np.empty(BLOCK, np.uint8)
+        rows = np.empty(high - low, np.uint32)
+        weak, old = find(*columns, *moments, since_n, *limits, both, why, rows)
+        ids = table.ids[low:high]
+        return ids[rows[:weak]], ids[rows[weak : weak + old]]
+
+    tables = world.query(Memory, Trace, without=Pinned).tables()
+    calls = [(look, share) for share in row_shares(world, tables)]
+    nobody = np.empty(0, np.uint64)
+    weak, old = zip((nobody, nobody), *world.schedule.spread(calls), strict=True)
+    return np.concatenate(weak), np.concatenate(old)
 
 
 @system(phase="last")

@@ -25,7 +25,8 @@ counts events alone, a chat through the event formed beside it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +58,8 @@ from .columns import columns
 from .evidence import bring_to_mind, focal_points
 from .formation import able_to_remember, remember
 from .scoring import RecallScore, weights_of
-from .words import word_index
+from .shares import batches, side_by_side
+from .words import WordIndex, word_index
 from .writing import Insight, Occasion, Writer, template_writer, written
 
 Times = npt.NDArray[np.int64]
@@ -106,8 +108,7 @@ class Reflections:
     since: Times
 
 
-@dataclass(frozen=True, slots=True)
-class Recollections:
+class Recollections(NamedTuple):
     """What reflections are about, o focal points in their order, and what these bring to mind.
 
     of: (o,) i8, places in `Reflections`. focal: (o,) u8, memories. recalled: (o, m) u8, memories,
@@ -221,30 +222,47 @@ def recollect(
     world: World, due: Reflections, law: Reflecting, score: RecallScore, vector: Field | None
 ) -> Recollections:
     """Focal points of reflections, and what they bring to mind."""
-    index = world.index(Memory.owner)
-    batch = np.cumsum(index.count(due.agent)) // MOST_AT_ONCE
-    of, focal, recalled = [], [], []
-    for part in np.split(np.arange(due.agent.size), np.flatnonzero(np.diff(batch)) + 1):
-        held = index.of(due.agent[part])
-        created, kind, text, sequence, importance, accessed = columns(world, held.ids, *MIND)
-        focal_fk = np.empty((part.size, law.focal_points), np.int64)
+    count = world.index(Memory.owner).count(due.agent)
+    brought: list[Recollections] = []
+    for shares in batches(world, count, MOST_AT_ONCE):
+        minds = side_by_side(world, lambda share: _Minds(world, due, share, law), shares)
+        words = word_index(world.text, np.concatenate([some.text for some in minds]))
+        bring = partial(_Minds.recollect, words=words, score=score, vector=vector)
+        brought += side_by_side(world, bring, minds)
+    return Recollections(*map(np.concatenate, zip(*brought, strict=True)))
+
+
+class _Minds:
+    """The memories of some of those who reflect, and their focal points."""
+
+    def __init__(self, world: World, due: Reflections, share: slice, law: Reflecting) -> None:
+        self.world, self.law, self.first, self.time = world, law, share.start, due.time[share]
+        held = world.index(Memory.owner).of(due.agent[share])
+        self.ids, self.offsets = held.ids, held.offsets
+        found = columns(world, held.ids, *MIND)
+        self.created, kind, self.text, self.sequence, self.importance, self.accessed = found
+        self.focal_fk = np.empty((self.time.size, law.focal_points), np.int64)
         focal_points(
-            held.offsets, due.since[part], due.time[part],
-            created, kind, text, importance, sequence, focal_fk,
+            held.offsets, due.since[share], self.time,
+            self.created, kind, self.text, self.importance, self.sequence, self.focal_fk,
         )  # fmt: skip
-        recalled_fkm = np.empty((*focal_fk.shape, law.memories), np.int64)
+
+    def recollect(
+        self, words: WordIndex, score: RecallScore, vector: Field | None
+    ) -> Recollections:
+        """What these bring to mind."""
+        focal_fk = self.focal_fk
+        recalled_fkm = np.empty((*focal_fk.shape, self.law.memories), np.int64)
         bring_to_mind(
-            held.offsets, due.time[part], focal_fk,
-            created, accessed, importance, sequence, text,
-            *word_index(world.text, text).arrays, vectors_of(world, held.ids, vector),
+            self.offsets, self.time, focal_fk,
+            self.created, self.accessed, self.importance, self.sequence, self.text,
+            *words.arrays, vectors_of(self.world, self.ids, vector),
             *weights_of(score), recalled_fkm,
         )  # fmt: skip
         there = focal_fk >= 0
-        ids = np.append(held.ids, np.uint64(NOBODY))  # at place -1
-        of.append(part[np.nonzero(there)[0]])
-        focal.append(ids[focal_fk[there]])
-        recalled.append(ids[recalled_fkm[there]])
-    return Recollections(np.concatenate(of), np.concatenate(focal), np.concatenate(recalled))
+        ids = np.append(self.ids, np.uint64(NOBODY))  # at place -1
+        of = np.nonzero(there)[0] + self.first
+        return Recollections(of, ids[focal_fk[there]], ids[recalled_fkm[there]])
 
 
 def vectors_of(world: World, ids: Ids, vector: Field | None) -> npt.NDArray[np.float32]:

@@ -45,6 +45,7 @@ from populace.ecs.random import stream_of
 
 from .columns import columns
 from .knowledge import MOST_EXPOSURES, Learning
+from .shares import batches, side_by_side
 from .telling_nodes import ANEW, NODE, ORIGIN, TELLING, link, number_agents, tell
 
 STREAM = "telling"
@@ -94,16 +95,29 @@ class _Batch:
     def __init__(self, world: World, agents: Ids, room: int) -> None:
         self.world, self.agents = world, agents
         self.numbers = world.get(agents, Persona.number)
-        held = world.index(Knowledge.owner).of(agents)
-        self.held, self.known = held.ids, np.diff(held.offsets)
-        self.old = agents.size + held.ids.size
-        self.topics, sure, half_life, rehearsed, hops = columns(world, held.ids, *COPIED)
+        self.known = world.index(Knowledge.owner).count(agents)
+        self.old = agents.size + int(self.known.sum())
         n = self.old + room
         self.node, self.origin = np.zeros(n, NODE), np.zeros(n, ORIGIN)
         self.touched, self.telling = np.zeros(n, i8), np.zeros(room, TELLING)
         self.counts = np.array([self.old, 0, 0])
-        number = world.get(self.topics, Topic.number)
-        link(held.offsets, number, sure, half_life, rehearsed, hops, self.node)
+        self.held, self.topics = np.empty((2, self.old - agents.size), np.uint64)
+        for shares in batches(world, self.known, self.old):
+            side_by_side(world, self._link, shares)
+
+    def _link(self, share: slice) -> None:
+        """Fill the nodes of what some of the agents know."""
+        world, n_agents = self.world, self.agents.size
+        held = world.index(Knowledge.owner).of(self.agents[share])
+        topics, sure, half_life, rehearsed, hops = columns(world, held.ids, *COPIED)
+        number = world.get(topics, Topic.number)
+        first = int(self.known[: share.start].sum())
+        link(
+            held.offsets, number, sure, half_life, rehearsed, hops,
+            share.start, n_agents + first, self.node,
+        )  # fmt: skip
+        self.held[first : first + topics.size] = held.ids
+        self.topics[first : first + topics.size] = topics
 
     def tell(self, met: Any, source: Any, target: Any, law: Learning) -> None:
         """Take all contacts up."""

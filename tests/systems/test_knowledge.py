@@ -127,7 +127,8 @@ def test_chains_come_by_topic(topics):
     offsets = np.cumsum([0, *map(len, topics)])
     plain, zeros = np.zeros(known.size, np.float32), np.zeros(known.size, np.uint16)
     node = np.zeros(len(topics) + known.size, NODE)
-    link(offsets, known, plain, plain, np.zeros(known.size, np.int64), zeros, node)
+    rehearsed = np.zeros(known.size, np.int64)
+    link(offsets, known, plain, plain, rehearsed, zeros, 0, len(topics), node)
     for agent, of in enumerate(topics):
         assert followed(node, agent) == sorted(of)
 

@@ -19,7 +19,7 @@ from populace.systems.scoring import (
     score_candidates,
 )
 from populace.systems.stemming import COMMON
-from populace.systems.words import distinct, overlaps_to, word_index, words
+from populace.systems.words import distinct, overlaps_to, sort_few, word_index, words
 
 from . import naive_scoring as naive
 
@@ -279,6 +279,15 @@ def test_word_overlap_is_the_cosine_of_sets(plain, query, texts):
     codes = pool.intern(texts)
     want = [naive.overlap(words(query), words(each)) for each in texts]
     assert word_overlaps(pool, query, codes, plain).tolist() == pytest.approx(want)
+
+
+@pytest.mark.parametrize("plain", FORMS)
+@given(st.lists(st.integers(0, 90), max_size=200), st.integers(0, 3), st.integers(0, 3))
+def test_a_part_is_sorted_in_place(plain, values, before, after):
+    """Of any length, with repeats; what is beside it stays."""
+    column = np.array([7] * before + values + [5] * after, np.int32)
+    form(sort_few, plain)(column, before, before + len(values))
+    assert column.tolist() == [7] * before + sorted(values) + [5] * after
 
 
 @pytest.mark.parametrize("plain", FORMS)
