@@ -274,8 +274,8 @@ def edges_update(n: int) -> Contest:
 
     def update() -> None:
         sweep.run()
-        ids = pairs.find(*met)
-        world.set(ids, TieState(weight=world.get(ids, TieState.weight) + GAIN))
+        for part in world.at(pairs.find(*met)):
+            strengthen(part.write(TieState.weight), part.rows, GAIN)
 
     def renew() -> None:
         everyone.set(TieState(weight=given.weight))

@@ -109,10 +109,14 @@ def test_an_observer_that_raises_leaves_the_texts_of_the_spawned():
 
 
 @pytest.mark.parametrize("doing", ["upsert", "ensure"])
-def test_two_edge_components_in_one_call_are_refused(doing):
-    """An entity found by one pair cannot be given another pair on the way."""
+@pytest.mark.parametrize("there", [False, True])
+def test_two_edge_components_in_one_call_are_refused(doing, there):
+    """An entity found by one pair cannot be given another pair on the way, nor one that is there
+    the pair of another edge."""
     world = World(debug=True)
     a, b = world.spawn(2)
+    if there:
+        world.spawn(Tie(source=a, target=b), Grudge(source=b, target=a))
     before = world.digest()
     with pytest.raises(QueryError, match="Grudge"):
         getattr(world, doing)(Tie(source=a, target=b), Grudge(source=a, target=b))
