@@ -58,6 +58,9 @@ try:
     )
 finally:
     if _collecting:
+        if not gc.get_freeze_count():
+            gc.freeze()  # and so all of it is old at once, unlooked at
+            gc.unfreeze()
         gc.enable()
 
 if TYPE_CHECKING:
