@@ -248,8 +248,6 @@ def fade_rows(state: Write[TieState]):  # type: ignore[no-untyped-def]
     loses={
         "C++ loops": "its edges are rows of one table of pairs: no ids to resolve, to check or to "
         "return, and no column is noted as written",
-        "numpy": "it finds rows of arrays that are sorted by pair for good, and checks no ids",
-        "flecs": "calls from Python cost 30 µs, whatever the number of edges",
     },
 )  # fmt: skip
 def edges_update(n: int) -> Contest:
