@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
@@ -296,28 +296,37 @@ class Schedule:
 
     def spread(self, calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]]) -> list[Any]:
         """What independent calls return, in their order, made by this thread and as many others of
-        the world's as are free. All are made, then the first error in the order given is raised.
+        the world's as are free. All are made, then the first error in the order given is raised,
+        but an interrupt before any. When this returns, or raises, no call goes on.
         Cost: 11 µs where others help, and up to 0.25 ms until one that slept is awake."""
-        places = iter(range(len(calls)))  # whose `next` is one step for all threads
-        found: list[Any] = [None] * len(calls)
-        errors: dict[int, BaseException] = {}
+        to_make = list(calls)
+        places = iter(range(len(to_make)))  # whose `next` is one step for all threads
+        found: list[Any] = [None] * len(to_make)
+        errors: list[tuple[bool, int, BaseException]] = []
 
         def make_calls() -> None:
             for place in places:
-                call, arguments = calls[place]
+                call, arguments = to_make[place]
                 try:
                     found[place] = call(*arguments)
                 except BaseException as error:
-                    errors[place] = error
+                    errors.append((isinstance(error, Exception), place, error))
 
-        helping = min(self.world.threads, len(calls)) - 1
-        helpers = [self._workers().submit(make_calls) for _ in range(helping)]
-        make_calls()
-        for helper in helpers:
-            if not helper.cancel():  # one that has not begun finds nothing to do
-                helper.result()
+        helpers: list[Future[None]] = []
+        try:
+            n_helpers = min(self.world.threads, len(to_make)) - 1
+            helpers.extend(self._workers().submit(make_calls) for _ in range(n_helpers))
+            make_calls()
+        finally:
+            for _ in places:
+                pass  # what has not begun does not begin
+            _wait_for(helpers)
+            to_make.clear()  # a helper that was called off holds it until a thread looks at it
         if errors:
-            raise errors[min(errors)]
+            try:
+                raise min(errors)[-1]
+            finally:
+                errors.clear()  # else it, its traceback and this frame would hold each other
         return found
 
     def _workers(self) -> ThreadPoolExecutor:
@@ -402,6 +411,19 @@ class Schedule:
                 earlier += stage
             lines.append("  sync     commands are applied")
         return "\n".join(lines)
+
+
+def _wait_for(helpers: list[Future[None]]) -> None:
+    """Until none of them runs any more. An interrupt is raised then, not before."""
+    interrupt: KeyboardInterrupt | None = None
+    for helper in helpers:
+        while not (helper.cancel() or helper.done()):
+            try:
+                helper.exception()
+            except KeyboardInterrupt as error:
+                interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
 def _crossings(clock: Clock, interval: int) -> range:

@@ -15,7 +15,7 @@ Cost: 3 µs a table. From `World.parallel_rows` rows on, each table is shared am
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .world import World
 
 SCRATCH = 1024
+
+T = TypeVar("T")
 
 Law = Callable[["World"], tuple[Callable[..., object], tuple[Any, ...]]]
 
@@ -82,25 +84,30 @@ class BoundSweep(BoundSystem):
         """Fill the column of every table."""
         world, sweep, tables = self.world, self.sweep, self.query.tables()
         kernel, scalars = sweep.law(world)
-        calls = []
-        for table, low, high in row_shares(world, tables):
+
+        def fill(table: Table, low: int, high: int) -> None:
             part = (table.column(made)[low:high] for made in sweep.reads)
             out = table.column(sweep.fills)[low:high]
-            calls.append((kernel, (*part, *scalars, np.empty(SCRATCH, np.float32), out)))
-        world.schedule.spread(calls)
+            kernel(*part, *scalars, np.empty(SCRATCH, np.float32), out)
+
+        by_rows(world, tables, fill)
         return len(tables), sum(table.n for table in tables)
 
 
-def row_shares(world: World, tables: Sequence[Table]) -> list[tuple[Table, int, int]]:
-    """(table, first row, end): all rows of tables, as shares for the world's threads, or a table at
-    a time below `World.parallel_rows` rows in all."""
-    shared = sum(table.n for table in tables) >= world.parallel_rows
-    n_shares = world.threads if shared else 1
-    return [
-        (table, table.n * share // n_shares, table.n * (share + 1) // n_shares)
-        for table in tables
-        for share in range(n_shares)
-    ]
+def by_rows(world: World, tables: Sequence[Table], call: Callable[[Table, int, int], T]) -> list[T]:
+    """What `call(table, first row, end)` returns, for shares that hold all rows of the tables: one
+    a table and thread of the world, or a table at a time, on this thread, below
+    `World.parallel_rows` rows in all."""
+    if world.threads == 1 or sum(table.n for table in tables) < world.parallel_rows:
+        return [call(table, 0, table.n) for table in tables]
+    n = world.threads
+    return world.schedule.spread(
+        [
+            (call, (table, table.n * share // n, table.n * (share + 1) // n))
+            for table in tables
+            for share in range(n)
+        ]
+    )
 
 
 def column_sweep(

@@ -25,7 +25,7 @@ import numpy as np
 from populace.components import Memory, Pinned, Trace
 from populace.ecs import Res, World, event, f4, field, i8, jit, setting, settings, system, u1
 from populace.ecs.entities import Ids
-from populace.ecs.sweep import row_shares
+from populace.ecs.sweep import by_rows
 from populace.ecs.table import Table
 
 from .retention import DAY_S, US_PER_S, Law, Retention, law_of
@@ -160,9 +160,8 @@ def weak_memories(
         return ids[rows[:weak]], ids[rows[weak : weak + old]]
 
     tables = world.query(Memory, Trace, without=Pinned).tables()
-    calls = [(look, share) for share in row_shares(world, tables)]
     nobody = np.empty(0, np.uint64)
-    weak, old = zip((nobody, nobody), *world.schedule.spread(calls), strict=True)
+    weak, old = zip((nobody, nobody), *by_rows(world, tables, look), strict=True)
     return np.concatenate(weak), np.concatenate(old)
 
 

@@ -32,12 +32,13 @@ def runs(weight_k: npt.NDArray[np.int64], most: int) -> list[slice]:
     weight_k: (k,) i8, such as how many memories each agent has. O(k).
 
     >>> import numpy as np
-    >>> runs(np.array([5, 5, 30, 1, 1]), 10)
-    [slice(0, 2, None), slice(2, 3, None), slice(3, 5, None)]
+    >>> runs(np.array([5, 5, 30, 1, 1, 0]), 10)
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 6, None)]
     """
     before = np.cumsum(weight_k) - weight_k
-    cuts = np.flatnonzero(np.diff(before // most)) + 1
-    edges = [0, *cuts.tolist(), weight_k.size]
+    begins = np.flatnonzero(np.diff(before // most)) + 1
+    # What weighs nothing at the end needs no run of its own.
+    edges = [0, *begins[before[begins] < weight_k.sum()].tolist(), weight_k.size]
     return [slice(low, high) for low, high in itertools.pairwise(edges)]
 
 
@@ -47,13 +48,10 @@ def batches(world: World, weight_k: npt.NDArray[np.int64], most: int) -> Iterato
     """
     for run in runs(weight_k, most):
         weight = weight_k[run]
-        total = int(weight.sum())
+        total, first = int(weight.sum()), run.start
         n_shares = world.threads if total * ROWS >= world.parallel_rows else 1
-        first = run.start
-        yield [
-            slice(first + share.start, first + share.stop)
-            for share in runs(weight, max(-(-total // n_shares), 1))
-        ]
+        shares = runs(weight, max(-(-total // n_shares), 1))
+        yield [slice(first + share.start, first + share.stop) for share in shares]
 
 
 def side_by_side(world: World, work: Callable[[S], T], shares: Sequence[S]) -> list[T]:

@@ -1,11 +1,11 @@
 """Populace: a columnar entity-component-system for societies of agents that remember."""
 
-import gc
+import gc as _gc
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-_collecting = gc.isenabled()
-gc.disable()  # nothing of what is imported goes again, so looking for it is time lost
+_collecting = _gc.isenabled()
+_gc.disable()  # nothing of what is imported goes again, so looking for it is time lost
 try:
     from populace.ecs import (
         NOBODY,
@@ -58,10 +58,10 @@ try:
     )
 finally:
     if _collecting:
-        if not gc.get_freeze_count():
-            gc.freeze()  # and so all of it is old at once, unlooked at
-            gc.unfreeze()
-        gc.enable()
+        if not _gc.get_freeze_count():
+            _gc.freeze()  # and so all of it is old at once, unlooked at
+            _gc.unfreeze()
+        _gc.enable()
 
 if TYPE_CHECKING:
     from populace.storage import Checkpointer, Key, Snapshots, load, save

@@ -2,6 +2,8 @@
 
 import threading
 import time
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -678,6 +680,61 @@ def test_all_calls_are_made_before_the_first_error_is_raised(threads):
     with pytest.raises(ValueError, match="2"):
         World(threads=threads).schedule.spread([(call, (number,)) for number in range(7)])
     assert sorted(made) == list(range(7))
+
+
+def test_an_interrupt_is_raised_before_errors():
+    """Whatever came first: who pressed Ctrl-C is not told of something else."""
+
+    def call(number):
+        raise KeyboardInterrupt if number == 3 else ValueError(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        World(threads=2).schedule.spread([(call, (number,)) for number in range(5)])
+
+
+def test_where_no_thread_can_be_had_nothing_goes_on(monkeypatch):
+    """A call that a helper had begun is over when the error is told, and no other begins."""
+    schedule, begun, done = World(threads=3).schedule, threading.Event(), []
+
+    def call(number):
+        begun.set()
+        time.sleep(0.02)
+        done.append(number)
+
+    class Workers:
+        """One thread, and none after it."""
+
+        asked = 0
+
+        def submit(self, function):
+            self.asked += 1
+            if self.asked == 2:
+                begun.wait(60)
+                raise RuntimeError("can't start new thread")
+            return pool.submit(function)
+
+    with ThreadPoolExecutor(1) as pool:
+        workers = Workers()
+        monkeypatch.setattr(schedule, "_workers", lambda: workers)
+        with pytest.raises(RuntimeError, match="new thread"):
+            schedule.spread([(call, (number,)) for number in range(50)])
+        so_far = list(done)
+        time.sleep(0.05)
+    assert done == so_far
+    assert 0 < len(done) < 50
+
+
+def test_what_was_spread_is_held_by_nobody():
+    """Columns that calls were given are free again, though a helper never came to look."""
+
+    class Column:
+        """Something to be referred to."""
+
+    world, column = World(threads=2), Column()
+    gone = weakref.ref(column)
+    world.schedule.spread([(lambda column: None, (column,))] * 2)
+    del column
+    assert gone() is None
 
 
 def test_calls_may_spread_calls_of_their_own():

@@ -1,5 +1,7 @@
 """Sweeps of a column: called with slices of the right columns, over all tables and threads."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,25 @@ def test_every_row_of_every_table_is_filled(threads):
     found = np.sort(world.query(LevelNow).gather(LevelNow.value))
     assert found.tolist() == [*(rows + 6.0), *(rows + 1004.0)]
     assert world.telemetry.systems["refresh"].rows == 200
+
+
+def test_few_rows_stay_on_one_thread():
+    """Below `parallel_rows` rows in all, however many tables there are."""
+    used = set()
+
+    def noting(value_n, since_n, now, rate, scratch_b, out_n):
+        used.add(threading.get_ident())
+        grown(value_n, since_n, now, rate, scratch_b, out_n)
+
+    few = column_sweep(
+        "few", (Level.value, Level.since), LevelNow.value, (Clock,),
+        lambda world: (noting, law(world)[1]),
+    )  # fmt: skip
+    world = crowd(threads=4)
+    world.parallel_rows = 201
+    few.bind(world).run()
+    assert used == {threading.get_ident()}
+    assert world.schedule._pool is None
 
 
 def test_it_says_what_it_touches():
