@@ -287,17 +287,21 @@ class Schedule:
                 self._run_entry(entry)
             return
         with world.store.lock("a stage of systems"):
-            self.spread([(self._run_entry, (entry,)) for entry in due])
+            # Not on this thread, which may do what a system beside others may not.
+            self.spread([(self._run_entry, (entry,)) for entry in due], here=False)
 
     def _emit_held(self, entry: Entry) -> None:
         emitted, entry.sink.emitted = entry.sink.emitted, []
         for value in emitted:
             self.world.emit(value)
 
-    def spread(self, calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]]) -> list[Any]:
+    def spread(
+        self, calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], here: bool = True
+    ) -> list[Any]:
         """What independent calls return, in their order, made by this thread and as many others of
-        the world's as are free. All are made, then the first error in the order given is raised,
-        but an interrupt before any. When this returns, or raises, no call goes on.
+        the world's as are free; with here=False by others alone. All are made, then the first error
+        in the order given is raised, but an interrupt before any. When this returns, or raises, no
+        call goes on.
         Cost: 11 µs where others help, and up to 0.25 ms until one that slept is awake."""
         to_make = list(calls)
         places = iter(range(len(to_make)))  # whose `next` is one step for all threads
@@ -314,9 +318,13 @@ class Schedule:
 
         helpers: list[Future[None]] = []
         try:
-            n_helpers = min(self.world.threads, len(to_make)) - 1
+            n_helpers = min(self.world.threads, len(to_make)) - here
             helpers.extend(self._workers().submit(make_calls) for _ in range(n_helpers))
-            make_calls()
+            if here:
+                make_calls()
+            else:
+                for helper in helpers:
+                    helper.result()
         finally:
             for _ in places:
                 pass  # what has not begun does not begin
