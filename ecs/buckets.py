@@ -28,6 +28,7 @@ import numpy.typing as npt
 from numba import njit
 
 from .errors import CapacityError, InvariantError
+from .jit import jit
 
 Indices = npt.NDArray[np.uint32]
 Offsets = npt.NDArray[np.int64]
@@ -45,7 +46,7 @@ _FEW = 4096  # a pool smaller than this is never worth packing
 _0, _1 = np.uint32(0), np.uint32(1)  # numba makes u4 + int an i8
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _class_for(count: Int) -> Int:
     """The smallest size class whose blocks have `count` places."""
     size_class = 0
@@ -54,7 +55,7 @@ def _class_for(count: Int) -> Int:
     return size_class
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _release_block(pool: Indices, state: Offsets, start: Int, capacity: Int) -> None:
     """Put a block at the head of its class's free list."""
     size_class = _class_for(capacity)
@@ -64,7 +65,7 @@ def _release_block(pool: Indices, state: Offsets, start: Int, capacity: Int) -> 
     state[_TALLY, _LIVE] -= np.int64(capacity)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _take_block(pool: Indices, state: Offsets, size_class: Int) -> Int:
     """The start of a free block, or of a new one at the top."""
     start = state[_HEAD, size_class]
@@ -78,7 +79,7 @@ def _take_block(pool: Indices, state: Offsets, size_class: Int) -> Int:
     return np.uint32(start)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _release_row(bucket_of: Indices, rows: Indices, state: Offsets, owner: Int) -> None:
     """Leave `owner` without a bucket, and put its row at the head of the free rows."""
     row = bucket_of[owner]
@@ -88,7 +89,7 @@ def _release_row(bucket_of: Indices, rows: Indices, state: Offsets, owner: Int) 
     state[_TALLY, _FREE_ROW] = row
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _take_row(bucket_of: Indices, rows: Indices, state: Offsets, owner: Int) -> Int:
     """The row of an empty bucket, now that of `owner`; 0 if `rows` is full."""
     row = state[_TALLY, _FREE_ROW]
@@ -104,7 +105,7 @@ def _take_row(bucket_of: Indices, rows: Indices, state: Offsets, owner: Int) -> 
     return np.uint32(row)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _append(position: Indices, rows: Indices, pool: Indices, row: Int, member: Int) -> None:
     """Put `member` into a bucket that has room."""
     place = rows[row, _COUNT]
@@ -113,7 +114,7 @@ def _append(position: Indices, rows: Indices, pool: Indices, row: Int, member: I
     rows[row, _COUNT] = place + _1
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _add(
     bucket_of: Indices, position: Indices, rows: Indices, pool: Indices, state: Offsets,
     owners_k: Indices, members_k: Indices, commit: bool, late_k: Indices,
@@ -209,7 +210,7 @@ def _add(
     return True
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _discard(
     bucket_of: Indices, position: Indices, rows: Indices, pool: Indices, state: Offsets,
     owners_k: Indices, members_k: Indices,
@@ -239,7 +240,7 @@ def _discard(
     return found
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _drop(
     bucket_of: Indices, rows: Indices, pool: Indices, state: Offsets, owners_k: Indices
 ) -> int:
@@ -256,7 +257,7 @@ def _drop(
     return found
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _measure(bucket_of: Indices, rows: Indices, owners_k: Indices, out_k: Offsets) -> None:
     """out_k[i + 1] <- the members of the first i + 1 owners together; out_k[0] <- 0. O(k)."""
     total = 0
@@ -267,7 +268,7 @@ def _measure(bucket_of: Indices, rows: Indices, owners_k: Indices, out_k: Offset
         out_k[i + 1] = total
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _gather(
     bucket_of: Indices, rows: Indices, pool: Indices, owners_k: Indices, out_m: Indices
 ) -> None:
@@ -282,7 +283,7 @@ def _gather(
                 filled += 1
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _pack(rows: Indices, pool: Indices, state: Offsets, trim: bool, out: Indices) -> None:
     """out <- the blocks of all buckets, without the free ones; with `trim`, none too large.
 

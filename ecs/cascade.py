@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 
 from .entities import Ids, index_of
 from .errors import ReferencedEntityError
 from .fields import Field
+from .jit import jit
 
 if TYPE_CHECKING:
     from .batch import Batch
@@ -62,7 +62,7 @@ def closure(store: Store, batch: Batch, doing: str) -> tuple[Batch, list[tuple[F
     return store.locate(store.entities.ids_of(ended)), cleared
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _keep_new(index_k: Any, seen_n: Any) -> int:
     """Move the indices not seen before, each once, to the front of index_k and note them as seen.
     Returns how many they are."""

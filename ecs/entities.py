@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .errors import CapacityError, ColumnShapeError, ColumnTypeError, DeadEntityError
+from .jit import jit
 
 Ids = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.uint32]
@@ -70,7 +71,7 @@ def _prefetch(typing_context, slots, index):  # type: ignore[no-untyped-def]
     return types.void(slots, types.int64), build
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _resolve(
     slots: Any, n_slots: int, ids_k: Any, row_k: Any, table_k: Any
 ) -> tuple[int, bool, bool]:
@@ -98,7 +99,7 @@ def _resolve(
     return -1, together, ascending
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _by_table(
     table_k: Rows, row_k: Rows, end_t: Any, order_k: Any, grouped_k: Rows, number_g: Any
 ) -> int:
@@ -122,14 +123,14 @@ def _by_table(
     return n_groups
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _rows_of(slots: Any, index_k: Rows, row_k: Rows) -> None:
     """row_k <- the rows of slots that are alive."""
     for j in range(index_k.size):
         row_k[j] = slots[index_k[j], 0] & np.uint64(0xFFFFFFFF)
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _places_of(slots: Any, index_k: Rows, table_k: Rows, row_k: Rows) -> None:
     """table_k, row_k <- where the entities of slots that are alive are."""
     for j in range(index_k.size):
@@ -137,7 +138,7 @@ def _places_of(slots: Any, index_k: Rows, table_k: Rows, row_k: Rows) -> None:
         table_k[j] = slots[index_k[j], 1]
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _first_dead(slots: Any, n_slots: int, ids_k: Ids, nobody: bool) -> int:
     """The place of the first id that is not alive (0 passes when `nobody`), or -1."""
     for j in range(ids_k.size):
@@ -153,7 +154,7 @@ def _first_dead(slots: Any, n_slots: int, ids_k: Ids, nobody: bool) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _allocate(
     slots: Any, free_w: Ids, hint: int, n_free: int, n_slots: int, table: int, row: int, ids_k: Ids
 ) -> int:
@@ -185,7 +186,7 @@ def _allocate(
     return word
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _release(slots: Any, free_w: Any, ids_k: Any) -> tuple[int, int]:
     """Free the slots of ids_k. Returns (slots freed, lowest word touched); the rest are retired."""
     freed, lowest = 0, free_w.size
@@ -203,7 +204,7 @@ def _release(slots: Any, free_w: Any, ids_k: Any) -> tuple[int, int]:
     return freed, lowest
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _place(slots: Any, ids_n: Ids, row_k: Rows, table: int) -> None:
     """Write down that row row_k[j] of table `table` now holds ids_n[row_k[j]]."""
     for j in range(row_k.size):

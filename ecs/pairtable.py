@@ -24,6 +24,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from .errors import InvariantError
+from .jit import jit
 
 Words = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.int64]
@@ -57,7 +58,7 @@ def _emit_prefetch(typing_context: Any, slots: Any, slot: Any) -> Any:
 _prefetch: Any = intrinsic(_emit_prefetch)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _home(key: np.uint64, shift: np.uint64) -> np.uint64:
     """The slot where the search for `key` starts: the top 64 - shift bits of its hash."""
     z = (key ^ (key >> _30)) * _MIX_1
@@ -65,7 +66,7 @@ def _home(key: np.uint64, shift: np.uint64) -> np.uint64:
     return (z ^ (z >> _31)) >> shift
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _find(slots: Words, shift: np.uint64, keys_k: Words, out_k: Words) -> int:
     """out_k <- the value of each key, 0 where absent. Returns how many are absent.
 
@@ -90,7 +91,7 @@ def _find(slots: Words, shift: np.uint64, keys_k: Words, out_k: Words) -> int:
     return absent
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _put(slots: Words, shift: np.uint64, keys: Words, values: Words, stride: int) -> None:
     """Put keys[::stride], which are absent, with values[::stride]; leave out keys that are 0.
 
@@ -109,7 +110,7 @@ def _put(slots: Words, shift: np.uint64, keys: Words, values: Words, stride: int
             slots[slot, 1] = values[i]
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _number(
     scratch: Words, shift: np.uint64, keys_k: Words, values_k: Words, out_k: Numbers
 ) -> None:
@@ -138,7 +139,7 @@ def _number(
         out_k[i] = np.int64(scratch[slot, 1]) - 1
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _discard(slots: Words, shift: np.uint64, keys_k: Words) -> int:
     """Take the keys out, passing over those absent. Returns how many were there."""
     last = np.uint64(slots.shape[0] - 1)

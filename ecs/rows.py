@@ -18,6 +18,8 @@ from llvmlite import ir
 from numba import carray, njit, types
 from numba.extending import intrinsic
 
+from .jit import jit
+
 ADDRESS, ROW_BYTES = 0, 1
 
 Columns = npt.NDArray[np.int64]
@@ -47,7 +49,7 @@ def value_at(typing_context, address, row, like):  # type: ignore[no-untyped-def
     return like(types.int64, types.int64, like), build
 
 
-@njit(cache=True, nogil=True)
+@jit
 def copy_rows(source_c: Any, target_c: Any, pair_p: Any, from_k: Rows, to_k: Rows) -> None:
     """target[d][to_k[j]] <- source[c][from_k[j]] for every pair (c, d) of columns and every j.
 
@@ -90,14 +92,14 @@ def copy_rows(source_c: Any, target_c: Any, pair_p: Any, from_k: Rows, to_k: Row
                     bx[b + w] = ax[a + w]
 
 
-@njit(cache=True, nogil=True)
+@jit
 def fill_bytes(address_k: Any, value: int) -> None:
     """The bytes at these addresses <- value. O(k)."""
     for j in range(address_k.size):
         carray(pointer_to(address_k[j]), np.int64(1), np.uint8)[0] = value
 
 
-@njit(cache=True, nogil=True)
+@jit
 def first_repeat(row_k: Rows) -> int:
     """The first place whose row is that of the next one, or -1. row_k: ascending. O(k)."""
     for j in range(row_k.size - 1):
@@ -106,7 +108,7 @@ def first_repeat(row_k: Rows) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@jit
 def pair_holes(gone_k: Rows, n_left: int, holes_m: Rows, tails_m: Rows) -> int:
     """The moves that close a table: holes_m[j] is to be filled from tails_m[j]; returns m.
 
@@ -130,7 +132,7 @@ def pair_holes(gone_k: Rows, n_left: int, holes_m: Rows, tails_m: Rows) -> int:
     return m
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _differ(now: Any, was: Any) -> bool:
     """Whether two arrays of words differ anywhere."""
     differs = now[0] ^ was[0]
@@ -139,7 +141,7 @@ def _differ(now: Any, was: Any) -> bool:
     return bool(differs != 0)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _stamp_words(now: Any, was: Any, tick_n: Any, tick: Any) -> None:
     """stamp_changes for one column of some rows, a word each; without branches, it vectorises."""
     for row in range(now.size):
@@ -148,7 +150,7 @@ def _stamp_words(now: Any, was: Any, tick_n: Any, tick: Any) -> None:
         was[row] = now[row]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _stamp_vectors(now: Any, was: Any, width: int, tick_n: Any, tick: Any) -> None:
     """The same for rows of `width` words."""
     for w in range(now.size):
@@ -157,7 +159,7 @@ def _stamp_vectors(now: Any, was: Any, width: int, tick_n: Any, tick: Any) -> No
             tick_n[w // width] = tick
 
 
-@njit(cache=True, nogil=True)
+@jit
 def stamp_changes(
     column_c: Any, shadow_c: Any, tick_n: Rows, begin: int, end: int, tick: int
 ) -> bool:

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from .entities import id_array
 from .errors import (
@@ -28,6 +27,7 @@ from .errors import (
     PopulaceError,
 )
 from .fields import ABSENT, NOBODY, Field
+from .jit import jit
 from .text import TextPool
 
 Array = npt.NDArray[Any]
@@ -241,7 +241,7 @@ def _all_finite(array: Array) -> bool:
     return bool(_finite(array.ravel()))
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _finite(value_n: Any) -> bool:
     """Whether no value is NaN or an infinity: a finite one less itself is 0, any other NaN.
 

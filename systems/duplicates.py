@@ -70,7 +70,7 @@ def rank(offsets_s: Any, strength_n: Any, accessed_n: Any, sequence_n: Any, item
             last = item_m[low]
             item_m[low] = item_m[low + left]
             item_m[low + left] = last
-            _sift(strength_n, accessed_n, sequence_n, item_m, low, 0, left)
+            _sift(strength_n, accessed_n, sequence_n, item_m, low, np.int64(0), left)
 
 
 @jit

@@ -24,7 +24,7 @@ from numba import njit
 from populace.components import MemoryKind
 from populace.ecs import jit
 
-from .scoring import best_places, cosines_to, spread_given, spread_match
+from .scoring import add_weighted, best_places, cosines_to, recencies_to, spread
 from .words import overlaps_to
 
 THOUGHT = int(MemoryKind.THOUGHT)
@@ -63,7 +63,8 @@ def focal_points(
         chosen_k = out_fk[f]
         after = after_f[f]
         for _ in range(2):
-            chosen_k[:] = -1
+            for k in range(most):
+                chosen_k[k] = -1
             held = 0
             for i in range(offsets_f[f], offsets_f[f + 1]):
                 if kind_n[i] == THOUGHT or text_n[i] == 0:
@@ -113,50 +114,61 @@ def bring_to_mind(
     offsets_f: (f + 1,) i8. until_f: (f,) i8 µs. focal_fk: (f, k) i8, `focal_points`. created_n,
     accessed_n: (n,) i8 µs. importance_n: (n,) f4. sequence_n, text_n: (n,) u4. start_c, end_c,
     words_w: a `WordIndex` that knows the texts. vector_nd: (n, d) f4, zeros for a memory without
-    one; relevance is by words where the focal point has none, so d may be 0. O(k (n d + n log m)).
+    one; relevance is by words where the focal point has none. Or None, for which what compares
+    vectors is not compiled. O(k (n d + n log m)).
     """
     longest, n_words = 0, 0
     for f in range(until_f.size):
         longest = max(longest, offsets_f[f + 1] - offsets_f[f])
-    for focal in focal_fk.flat:
-        code = text_n[focal]
-        if focal >= 0 and start_c[code] < end_c[code]:
-            n_words = max(n_words, words_w[end_c[code] - 1] + 1)
+        for k in range(focal_fk.shape[1]):
+            if focal_fk[f, k] >= 0:
+                code = text_n[focal_fk[f, k]]
+                if start_c[code] < end_c[code]:
+                    n_words = max(n_words, words_w[end_c[code] - 1] + 1)
+            for m in range(out_fkm.shape[2]):
+                out_fkm[f, k, m] = -1
     asked_v = np.zeros(n_words, np.bool_)
-    place_i = np.empty(longest, np.int64)
-    last_i = np.empty(longest, np.int64)
-    weight_i = np.empty(longest, np.float32)
+    place_i, last_i = np.empty(longest, np.int64), np.empty(longest, np.int64)
     key_i, text_i = np.empty(longest, np.uint32), np.empty(longest, np.uint32)
-    near_id = np.empty((longest, vector_nd.shape[1]), np.float32)
-    match_i, score_i = np.empty(longest), np.empty(longest)
-    part_i = np.empty(3 * longest)
-    out_fkm[:] = -1
+    if vector_nd is not None:
+        near_id = np.empty((longest, vector_nd.shape[1]), np.float32)
+    part_4i = np.empty((4, longest))
     for f in range(until_f.size):
         n = 0
         for i in range(offsets_f[f], offsets_f[f + 1]):
             if created_n[i] <= until_f[f]:
                 place_i[n] = i
                 last_i[n] = accessed_n[i]
-                weight_i[n] = importance_n[i]
+                part_4i[1, n] = importance_n[i]
                 key_i[n] = sequence_n[i]
                 text_i[n] = text_n[i]
-                near_id[n] = vector_nd[i]
+                if vector_nd is not None:
+                    for d in range(vector_nd.shape[1]):
+                        near_id[n, d] = vector_nd[i, d]
                 n += 1
-        part_3i = part_i[: 3 * n].reshape(3, n)
+        recency_n, weight_n = part_4i[0, :n], part_4i[1, :n]
+        match_n, score_n = part_4i[2, :n], part_4i[3, :n]
         if n:
-            spread_given(until_f[f], last_i[:n], weight_i[:n], base, part_3i)
+            recencies_to(until_f[f], last_i, base, recency_n)
+            spread(recency_n)
+            spread(weight_n)
         for k in range(focal_fk.shape[1]):
             focal = focal_fk[f, k]
             if focal < 0:
                 break
-            if np.any(vector_nd[focal] != 0):
-                cosines_to(vector_nd[focal], near_id[:n], match_i[:n])
-            else:
-                overlaps_to(
-                    text_n[focal], text_i[:n], start_c, end_c, words_w, asked_v, match_i[:n]
-                )
-            spread_match(match_i[:n], w_recency, w_importance, w_relevance, part_3i, score_i[:n])
+            by_words = True
+            if vector_nd is not None:
+                for d in range(vector_nd.shape[1]):
+                    by_words = by_words and vector_nd[focal, d] == 0
+                if not by_words:
+                    cosines_to(vector_nd[focal], near_id, match_n)
+            if by_words:
+                overlaps_to(text_n[focal], text_i, start_c, end_c, words_w, asked_v, match_n)
+            spread(match_n)
+            add_weighted(
+                recency_n, weight_n, match_n, w_recency, w_importance, w_relevance, score_n
+            )
             found = min(n, out_fkm.shape[2])
-            best_places(score_i[:n], key_i[:n], out_fkm[f, k, :found])
+            best_places(score_n, key_i, out_fkm[f, k, :found])
             for m in range(found):
                 out_fkm[f, k, m] = place_i[out_fkm[f, k, m]]

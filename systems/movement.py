@@ -228,7 +228,7 @@ def place(world: World, ids: Any, x: Any, y: Any, time: Any = None) -> None:
     new = ~world.has(asked, Motion)
     if new.any():
         world.add(asked[new], Motion(x=goal[0][new], y=goal[1][new], since=when[new]))
-    _begin(world, asked, when, head, *goal, np.full(asked.size, np.inf))
+    _begin(world, asked, when, head, *goal, _column("speed", np.inf, asked.size))
 
 
 def _begin(world: World, ids: Ids, time: Any, kernel: Any, *columns: Any) -> None:
@@ -262,11 +262,14 @@ def _points(world: World, x: Any, y: Any, n: int) -> tuple[Coordinates, Coordina
 
 
 def _column(name: str, value: Any, n: int, dtype: Any = f8) -> Any:
-    """(n,) of a dtype from n values or a scalar. Raises ColumnShapeError."""
+    """(n,) of a dtype from n values or a scalar, read-only: one type for kernels, whatever was
+    given. Raises ColumnShapeError."""
     given = np.asarray(value, dtype)
     if given.shape not in ((), (n,)):
         raise ColumnShapeError(f"{name} needs {n:,} values or a scalar, got shape {given.shape}")
-    return np.ascontiguousarray(np.broadcast_to(given, n))
+    column = np.ascontiguousarray(np.broadcast_to(given, n))
+    column.flags.writeable = False
+    return column
 
 
 def _check(name: str, column: Any, good: Any, allowed: str) -> None:

@@ -265,10 +265,10 @@ class _Minds:
         return Recollections(of, ids[focal_fk[there]], ids[recalled_fkm[there]])
 
 
-def vectors_of(world: World, ids: Ids, vector: Field | None) -> npt.NDArray[np.float32]:
-    """(n, d) f4: the vectors of memories, zeros where one has none; d = 0 without a field."""
+def vectors_of(world: World, ids: Ids, vector: Field | None) -> npt.NDArray[np.float32] | None:
+    """(n, d) f4: the vectors of memories, zeros where one has none; None without a field."""
     if vector is None:
-        return np.empty((ids.size, 0), f4)
+        return None
     found = np.zeros((ids.size, vector.width), f4)
     has = world.has(ids, vector.component)
     found[has] = world.get(ids[has], vector)

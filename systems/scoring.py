@@ -183,30 +183,31 @@ def score_candidates(
     """
     if not out_n.size:
         return
-    spread_given(now, accessed_n, importance_n, base, part_3n)
-    spread_match(relevance_n, w_recency, w_importance, w_relevance, part_3n, out_n)
-
-
-@njit(nogil=True, error_model="numpy")
-def spread_given(now: Any, accessed_n: Any, importance_n: Any, base: Any, part_3n: Any) -> None:
-    """part_3n[:2] <- the parts of `score_candidates` that do not depend on a query. n > 0; O(n)."""
-    recency_n, weight_n = part_3n[0], part_3n[1]
-    rate = np.log2(base) / US_PER_HOUR
-    for i in range(accessed_n.size):
-        recency_n[i] = 2.0 ** (rate * max(now - accessed_n[i], 0))
+    recency_n, weight_n, match_n = part_3n[0], part_3n[1], part_3n[2]
+    recencies_to(now, accessed_n, base, recency_n)
+    for i in range(out_n.size):
         weight_n[i] = importance_n[i]
+        match_n[i] = relevance_n[i]
     spread(recency_n)
     spread(weight_n)
+    spread(match_n)
+    add_weighted(recency_n, weight_n, match_n, w_recency, w_importance, w_relevance, out_n)
 
 
 @njit(nogil=True, error_model="numpy")
-def spread_match(
-    relevance_n: Any, w_recency: Any, w_importance: Any, w_relevance: Any, part_3n: Any, out_n: Any
-) -> None:
-    """part_3n[2] <- the relevance, and out_n <- the scores of `score_candidates`. n > 0; O(n)."""
-    recency_n, weight_n, match_n = part_3n[0], part_3n[1], part_3n[2]
-    match_n[:] = relevance_n
-    spread(match_n)
+def recencies_to(now: Any, accessed_n: Any, base: Any, out_n: Any) -> None:
+    """out_n <- base to the power of the hours since the last access. O(n)."""
+    rate = np.log2(base) / US_PER_HOUR
+    for i in range(out_n.size):
+        out_n[i] = 2.0 ** (rate * max(now - accessed_n[i], 0))
+
+
+@njit(nogil=True, error_model="numpy")
+def add_weighted(
+    recency_n: Any, weight_n: Any, match_n: Any, w_recency: Any, w_importance: Any,
+    w_relevance: Any, out_n: Any,
+) -> None:  # fmt: skip
+    """out_n <- the sum of the parts, each by its weight. O(n)."""
     for i in range(out_n.size):
         out_n[i] = w_recency * recency_n[i] + w_importance * weight_n[i] + w_relevance * match_n[i]
 
@@ -250,11 +251,11 @@ def best_places(score_n: Any, sequence_n: Any, out_k: Any) -> None:
     for i in range(k, score_n.size):
         if _worse(score_n, sequence_n, out_k[0], i):
             out_k[0] = i
-            _sift(score_n, sequence_n, out_k, 0, k)
+            _sift(score_n, sequence_n, out_k, np.int64(0), k)
     for size in range(k - 1, 0, -1):
         worst = out_k[0]
         out_k[0] = out_k[size]
-        _sift(score_n, sequence_n, out_k, 0, size)
+        _sift(score_n, sequence_n, out_k, np.int64(0), size)
         out_k[size] = worst
 
 
@@ -274,13 +275,13 @@ def cosines_to(query_d: Any, vector_nd: Any, out_n: Any) -> None:
         own += np.float64(query_d[i]) * np.float64(query_d[i])
     for i in range(out_n.size):
         vector_d = vector_nd[i]
-        product_l[:] = 0
-        square_l[:] = 0
+        for lane in range(LANES):
+            product_l[lane] = 0
+            square_l[lane] = 0
         for start in range(0, whole, LANES):
-            part_l, asked_l = vector_d[start : start + LANES], query_d[start : start + LANES]
             for lane in range(LANES):
-                product_l[lane] += part_l[lane] * asked_l[lane]
-                square_l[lane] += part_l[lane] * part_l[lane]
+                product_l[lane] += vector_d[start + lane] * query_d[start + lane]
+                square_l[lane] += vector_d[start + lane] * vector_d[start + lane]
         for lane in range(d - whole):
             product_l[lane] += vector_d[whole + lane] * query_d[whole + lane]
             square_l[lane] += vector_d[whole + lane] * vector_d[whole + lane]

@@ -150,14 +150,16 @@ def overlaps_to(
     text_n: (n,) u4. start_c, end_c, words_w: a `WordIndex` that knows the texts. asked_v: (v,)
     bool, all False before and after; text `code` has no word from v on. out_n: (n,) f8. O(words).
     """
-    asked_w = words_w[start_c[code] : end_c[code]]
-    asked_v[asked_w] = True
-    for n in range(text_n.size):
+    first, last = start_c[code], end_c[code]
+    for w in range(first, last):
+        asked_v[words_w[w]] = True
+    for n in range(out_n.size):
         begin, end = start_c[text_n[n]], end_c[text_n[n]]
         shared = 0
         for w in range(begin, end):
             shared += words_w[w] < asked_v.size and asked_v[words_w[w]]
         # The root of a product: exactly the number of words where both have as many.
-        size = np.sqrt(np.float64(asked_w.size * (end - begin)))
+        size = np.sqrt(np.float64((last - first) * (end - begin)))
         out_n[n] = shared / size if shared else 0.0
-    asked_v[asked_w] = False
+    for w in range(first, last):
+        asked_v[words_w[w]] = False

@@ -329,7 +329,7 @@ def test_the_best_memories_come_to_mind(plain, meaning, drawn, hour, m, shuffle)
     spoken = [sorted(vocabulary.index(word) for word in words(text)) for text in TEXTS]
     ends = np.cumsum([len(each) for each in spoken])
     starts, said = ends - [len(each) for each in spoken], np.array([*chain(*spoken)], np.int32)
-    vectors = np.zeros((len(flat), 2 if meaning else 0), np.float32)
+    vectors = np.zeros((len(flat), 2), np.float32)
     if meaning:  # the last two texts have none
         vectors[:, 0], vectors[:, 1] = c["text"] % 4, c["kind"] * (c["text"] < 4)
     for place, memory in enumerate(flat):
@@ -345,7 +345,7 @@ def test_the_best_memories_come_to_mind(plain, meaning, drawn, hour, m, shuffle)
     out = np.empty((len(agents), 2, m), np.int64)
     form(bring_to_mind, plain)(
         offsets, np.full(len(agents), until), focal, c["created"], c["accessed"], c["importance"],
-        c["sequence"], c["text"], starts, ends, said, vectors, 0.995, 1.0, 2.0, 3.0, out,
+        c["sequence"], c["text"], starts, ends, said, vectors if meaning else None, 0.995, 1.0, 2.0, 3.0, out,
     )  # fmt: skip
     assert (out[:, 1] == -1).all()
     for f, mine in enumerate(agents):
