@@ -18,6 +18,7 @@ import contextlib
 import hashlib
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import njit
@@ -45,6 +46,12 @@ def jit(function: F) -> F:
     kept.py_func = kept.__wrapped__ = function
     kept.__doc__ = function.__doc__
     return cast(F, kept)
+
+
+def on_disk(kernel: Any) -> bool:
+    """Whether machine code of what `jit` made is kept; False for any other function."""
+    cache = getattr(kernel, "_cache", None)
+    return isinstance(cache, _Cache) and cache.index.exists()
 
 
 class _Locator:
@@ -80,6 +87,7 @@ class _Cache(FunctionCache):
     def __init__(self, function: Any, stamp: str) -> None:
         self._impl_class = lambda function: _Files(function, stamp)
         super().__init__(function)
+        self.index = Path(self.cache_path, f"{self._impl.filename_base}.nbi")
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
         # numba adds the pickled closure, and a numba function in it is pickled differently in each

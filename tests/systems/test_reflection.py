@@ -345,7 +345,8 @@ def test_the_best_memories_come_to_mind(plain, meaning, drawn, hour, m, shuffle)
     out = np.empty((len(agents), 2, m), np.int64)
     form(bring_to_mind, plain)(
         offsets, np.full(len(agents), until), focal, c["created"], c["accessed"], c["importance"],
-        c["sequence"], c["text"], starts, ends, said, vectors if meaning else None, 0.995, 1.0, 2.0, 3.0, out,
+        c["sequence"], c["text"], starts, ends, said, vectors if meaning else None,
+        0.995, 1.0, 2.0, 3.0, out,
     )  # fmt: skip
     assert (out[:, 1] == -1).all()
     for f, mine in enumerate(agents):

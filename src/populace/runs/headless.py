@@ -62,7 +62,8 @@ def build(scenario: Scenario, parameters: Parameters, *, threads: int = 1) -> Wo
     run = parameters.run
     world = World(seed=run.seed, threads=threads)
     world.clock.now = run.start_us
-    scenario.build(world, parameters)
+    with rare_collections():
+        scenario.build(world, parameters)
     start = world.clock.now
     world.insert(
         Itinerary(
