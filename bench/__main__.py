@@ -232,7 +232,7 @@ def sizes_of(case: Case, asked: argparse.Namespace) -> list[int]:
         return [size for size in case.sizes if size in asked.sizes]
     if asked.fast:
         return [case.sizes[0]]
-    return [size for size in case.sizes if asked.full or size <= SIZES[-1]]
+    return [size for size in case.sizes if asked.full or size <= asked.up_to]
 
 
 def pace_of(asked: argparse.Namespace) -> Pace:
@@ -245,11 +245,15 @@ def peers_of(asked: argparse.Namespace) -> list[Peer]:
     return [] if asked.no_peers else discover_peers()
 
 
+def number(text: str) -> int:
+    """10k as 10000."""
+    given = text.strip().lower().replace("_", "")
+    return int(given.rstrip("km")) * {"k": 1_000, "m": 1_000_000}.get(given[-1:], 1)
+
+
 def sizes(text: str) -> list[int]:
     """10k,1M as [10000, 1000000]."""
-    scale = {"k": 1_000, "m": 1_000_000}
-    parts = [part.strip().lower().replace("_", "") for part in text.split(",")]
-    return [int(part.rstrip("km")) * scale.get(part[-1:], 1) for part in parts]
+    return [number(part) for part in text.split(",")]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -263,6 +267,10 @@ def parser() -> argparse.ArgumentParser:
     option("--filter", action="append", metavar="NAME", help="cases with NAME in their name")
     option("--area", action="append", metavar="AREA", help="cases of an area")
     option("--sizes", type=sizes, metavar="10k,1M", help="only these sizes")
+    option(
+        "--up-to", type=number, metavar="1M", default=SIZES[-1],
+        help=f"sizes up to this one ({size_name(SIZES[-1])})",
+    )  # fmt: skip
     option("--full", action="store_true", help="all sizes, and what takes minutes")
     option("--fast", action="store_true", help="some quick cases at their smallest size")
     option("--rounds", type=int, metavar="K", help="exactly so many rounds")

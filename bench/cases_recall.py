@@ -36,7 +36,7 @@ NEARNESS = Loss(
 )
 
 
-@lru_cache(1)
+@lru_cache(2)
 def minds(n_agents: int, embedded: bool = False) -> World:
     """So many agents with the memories of `inputs.mind`, each one's together, with vectors in i1:
     those of `inputs.mind`, or of their texts."""

@@ -57,7 +57,7 @@ def asked_of(n: int, seed: int = 99) -> list[Queries]:
     return [queries(given[q : q + 1]) for q in range(n)]
 
 
-@lru_cache(1)
+@lru_cache(2)
 def remembered(n: int) -> tuple[World, VectorIndex]:
     """A world of n memories whose inverted file is there, tuned by queries like those to come."""
     world = World(seed=1)

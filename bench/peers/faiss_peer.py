@@ -80,7 +80,7 @@ def recall_all_agents(n: int) -> Entry:
 # -- all memories --------------------------------------------------------------------------------
 
 
-@lru_cache(1)
+@lru_cache(2)
 def meanings(n: int) -> inputs.Floats:
     """The vectors that the cases of `cases_vectors` search, of length 1."""
     from ..cases_vectors import meanings as drawn
@@ -143,7 +143,7 @@ def tuned(index: Any, vectors: inputs.Floats, asked: inputs.Floats) -> None:
         index.nprobe += max(1, index.nprobe // 8)
 
 
-@lru_cache(1)
+@lru_cache(2)
 def inverted(n: int) -> Any:
     """The inverted file of n memories, tuned by queries like those to come."""
     made = trained(meanings(n))
