@@ -83,7 +83,7 @@ plots: $(STAMP) ## draw the plots of docs/laws.md anew
 BENCH = FLECS_INCLUDE="$${FLECS_INCLUDE:-$(FLECS)}" .venv/bin/python -m bench
 
 bench: $(PEERS) $(FLECS)/flecs.h ## time everything up to 100,000 rows, beside bounds and peers, in minutes; figures to build/bench
-	$(BENCH) --up-to 100k --seconds 0.3 --patience 20 --json build/bench/bench.json $(ARGS)
+	$(BENCH) --up-to 100k --seconds 0.3 --patience 5 --json build/bench/bench.json $(ARGS)
 
 bench-full: $(PEERS) $(FLECS)/flecs.h ## all sizes, ten times as many rounds, no peer left out; hours
 	$(BENCH) --full --seconds 3 --json build/bench/bench.json $(ARGS)

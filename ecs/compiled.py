@@ -327,6 +327,12 @@ def kernels_folder() -> Path:
     return folder
 
 
+def kernels_are_shared() -> bool:
+    """Whether other processes have the same kernels folder."""
+    kernels_folder()
+    return not _passing_folder.cache_info().currsize
+
+
 @cache
 def _passing_folder() -> Path:
     folder = tempfile.mkdtemp(prefix="populace-kernels-")

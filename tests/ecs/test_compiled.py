@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -558,6 +559,16 @@ def test_the_kernels_folder_follows_the_environment(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert kernels_folder() == tmp_path / "c" / ".cache" / "populace" / "kernels"
     assert all(path.is_dir() for path in Path(tmp_path).glob("*/**/kernels"))
+
+
+def test_a_folder_that_passes_is_shared_with_nobody(tmp_path, monkeypatch):
+    """Other processes are not to be told of what they will not find."""
+    monkeypatch.setattr(compiled, "_passing_folder", cache(lambda: tmp_path / "passing"))
+    monkeypatch.setenv("POPULACE_CACHE_DIR", str(tmp_path / "a"))
+    assert compiled.kernels_are_shared()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("POPULACE_CACHE_DIR", str(tmp_path / "file"))
+    assert not compiled.kernels_are_shared()
 
 
 def test_a_name_says_what_the_code_depends_on(folder, monkeypatch):

@@ -88,7 +88,8 @@ def test_helpers_begin_at_the_end(monkeypatch):
 
 
 def test_a_run_that_lacks_little_has_no_helper(monkeypatch):
-    """Nor has one that lacks nothing, nor one on a single thread."""
+    """Nor has one that lacks nothing, one on a single thread, nor one whose cache no other process
+    can see."""
     with compiling_ahead(3) as helpers:
         assert helpers == []
     kernels = {kernel.find() for kernel in listed(LIST.read_text())[-FEW:]}
@@ -97,6 +98,9 @@ def test_a_run_that_lacks_little_has_no_helper(monkeypatch):
         assert helpers == []
     monkeypatch.setattr(ahead, "on_disk", lambda kernel: False)
     with compiling_ahead(0) as helpers:
+        assert helpers == []
+    monkeypatch.setattr(ahead, "kernels_are_shared", lambda: False)
+    with compiling_ahead(3) as helpers:
         assert helpers == []
 
 

@@ -21,6 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from populace.ecs.compiled import kernels_are_shared
 from populace.ecs.jit import on_disk
 
 LIST = Path(__file__).with_name("kernels.txt")
@@ -56,7 +57,7 @@ def compiling_ahead(n_helpers: int) -> Iterator[list[subprocess.Popen[str]]]:
     ]
     helpers: list[subprocess.Popen[str]] = []
     try:
-        if len(missing) > FEW:
+        if len(missing) > FEW and kernels_are_shared():
             for first in range(n_helpers):
                 share = missing[::-1][first::n_helpers]
                 with contextlib.suppress(OSError):  # no processes here: the run does without
