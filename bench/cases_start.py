@@ -60,10 +60,12 @@ from populace.cli import main
 import sys, os
 
 sys.stdout = open(os.devnull, "w")
-assert main("run town --agents 300 --days {days} --no-dir --json".split()) == 0
+words = "run town --agents 60 --days 4 --every 1d --set texts.least=1 --set texts.share=0 --json"
+assert main(words.split()) == 0
 """
 IMPORTS = """
-import populace.cli, populace.runs.session, populace.scenarios.town, pyarrow.parquet
+import populace.cli, populace.runs.session, populace.scenarios.town, populace.storage
+import pyarrow.parquet
 """
 
 
@@ -133,16 +135,15 @@ def start_step_cached(n: int) -> Contest:
 
 @case("run", target=seconds(20), sizes=(1,), unit="process", rounds=1, elsewhere=True, cold=True)
 def start_run_cold(n: int) -> Contest:
-    """`populace run town` for 300 people and three days, nothing of it compiled before: it calls
-    all kernels of the main job; bound: the same once they were compiled and cached."""
-    first, later = Program(RUN.format(days=3)), Program(RUN.format(days=3))
+    """`populace run town` for 60 people and four days, nothing of it compiled before: it calls all
+    kernels of the main job; bound: the same once they were compiled and cached."""
+    first, later = Program(RUN), Program(RUN)
     return Contest({"run": Run(first.run, first.forget)}, Run(later.run), later.run)
 
 
 @case("run", target=Target("<= +1 s", lambda f: f.subject_ns[1] - f.bound_ns[1] <= 1e9), **ONCE)
 def start_run_cached(n: int) -> Contest:
-    """A day of the same run, its kernels loaded from the cache, which are all but those of
-    reflection; bound: a process that imports what it does, so that machine code and 24 steps are
-    what is between them."""
-    ours, theirs = Program(RUN.format(days=1)), Program(IMPORTS)
+    """The same run, all kernels loaded from the cache; bound: a process that imports what it does,
+    so that machine code, 96 steps and four snapshots are what is between them."""
+    ours, theirs = Program(RUN), Program(IMPORTS)
     return Contest({"run": Run(ours.run)}, Run(theirs.run), ours.run)

@@ -49,7 +49,8 @@ def jit(function: F) -> F:
 
 
 def on_disk(kernel: Any) -> bool:
-    """Whether machine code of what `jit` made is kept; False for any other function."""
+    """Whether machine code of what `jit` made is kept, for arguments of some types; False for any
+    other function."""
     cache = getattr(kernel, "_cache", None)
     return isinstance(cache, _Cache) and cache.index.exists()
 
@@ -95,13 +96,17 @@ class _Cache(FunctionCache):
         return sig, codegen.magic_tuple()
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        # A file that is cut short or cannot be read: compile, and write it anew.
+        # A file that is cut short or cannot be read: compile, and write it anew. So too where two
+        # processes that wrote at once, for arguments of different types, chose the same name.
         try:
-            return super().load_overload(sig, target_context)
-        except Exception:
-            with contextlib.suppress(OSError):
-                self.flush()
-            return None
+            found = super().load_overload(sig, target_context)
+            if found is None or tuple(found.signature.args) == tuple(sig):
+                return found
+        except Exception:  # numba and pickle raise what they like
+            pass
+        with contextlib.suppress(OSError):
+            self.flush()
+        return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):

@@ -37,6 +37,7 @@ def _after(strength_n: Any, accessed_n: Any, sequence_n: Any, a: Any, b: Any) ->
     return sequence_n[a] > sequence_n[b]
 
 
+# Its root is np.int64(0), as in `scoring`.
 @njit(nogil=True, error_model="numpy")
 def _sift(
     strength_n: Any, accessed_n: Any, sequence_n: Any, item_m: Any, low: Any, at: Any, size: Any

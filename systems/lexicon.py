@@ -219,19 +219,29 @@ def lexicon(pool: TextPool, codes: Any = ()) -> Lexicon:
     return found
 
 
-@jit
-def drop_dead(live_c: Any, start_c: Any, end_c: Any, words_w: Any) -> Any:
+def drop_dead(live_c: Any, start_c: Any, end_c: Any, words_w: Any) -> int:
     """Take the words of codes that are not live out of words_w, in place: start_c <- -1, and those
     of the others move together. Returns how much of words_w is used then.
 
-    live_c: (codes,) bool. start_c, end_c: i8; words of code c are `words_w[start_c[c]:end_c[c]]`.
-    O(codes log codes + words).
+    live_c: (codes,) bool, False beyond. start_c, end_c: i8; words of code c are
+    `words_w[start_c[c]:end_c[c]]`. O(codes log codes + words).
     """
-    for code in range(start_c.size):
-        if code >= live_c.size or not live_c[code]:
-            start_c[code] = -1
+    dead = np.ones(start_c.size, np.bool_)
+    known = live_c[: start_c.size]
+    dead[: known.size] = ~known
+    start_c[dead] = -1
+    return int(move_together(np.argsort(start_c, kind="stable"), start_c, end_c, words_w))
+
+
+@jit
+def move_together(order_c: Any, start_c: Any, end_c: Any, words_w: Any) -> Any:
+    """Close the gaps between the words of codes, in place. Returns how much of words_w is used.
+
+    order_c: codes, by start_c. start_c, end_c, words_w: of `drop_dead`, start_c -1 where there are
+    no words. O(codes + words).
+    """
     used = 0
-    for code in np.argsort(start_c):
+    for code in order_c:
         if start_c[code] >= 0:
             begin, end = start_c[code], end_c[code]
             start_c[code] = used

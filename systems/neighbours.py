@@ -159,7 +159,7 @@ def keep_nearest(a: Any, low: Any, high: Any, points: Any, edges: Any, key_k: An
     """Compare sorted point a with [low, high); key_k holds the k nearest, ascending, each as the
     bits of its squared distance << 32 | place: one number orders by distance, then by place."""
     x_n, y_n, place_n = points
-    for b in range(i8(low), i8(high)):
+    for b in range(i8(low), i8(high)):  # as `keep_near` has it: `squared` is compiled once
         bits = f4(squared(x_n, y_n, a, b, edges)).view(np.uint32)
         key = np.uint64(bits) << np.uint64(32) | np.uint64(place_n[b])
         if key < key_k[-1] and b != a:

@@ -147,8 +147,9 @@ def overlaps_to(
 ) -> None:
     """out_n <- the overlap of text `code` with each of text_n; 0 where either has no word.
 
-    text_n: (n,) u4. start_c, end_c, words_w: a `WordIndex` that knows the texts. asked_v: (v,)
-    bool, all False before and after; text `code` has no word from v on. out_n: (n,) f8. O(words).
+    text_n: (n,) u4, or longer. start_c, end_c, words_w: a `WordIndex` that knows the texts.
+    asked_v: (v,) bool, all False before and after; text `code` has no word from v on. out_n: (n,)
+    f8. O(words).
     """
     first, last = start_c[code], end_c[code]
     for w in range(first, last):

@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from .cores import n_cores
 from .options import (
     add_key,
     add_parameters,
@@ -15,7 +16,6 @@ from .options import (
     check_out,
     key_of,
     make_command,
-    n_cores,
     number_of_days,
     parameters_for,
     span,

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import add_parameters, make_command, n_cores, parameters_for, tell, whole
+from .cores import n_cores
+from .options import add_parameters, make_command, parameters_for, tell, whole
 
 if TYPE_CHECKING:
     from rich.console import Console

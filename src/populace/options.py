@@ -37,13 +37,6 @@ def tell(
             console.print(f"{path}: {rows:,} rows", highlight=False, markup=False, soft_wrap=True)
 
 
-def n_cores() -> int:
-    """Cores that this process may use; of the machine, where the system does not tell."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def whole(low: int, high: int) -> Callable[[str], int]:
     """The reader of a whole number from low to high."""
 

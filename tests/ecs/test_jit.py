@@ -376,6 +376,22 @@ def test_damaged_files_are_written_anew(kind, left, tmp_path, monkeypatch):
     assert (stats(first), stats(second)) == ((0, 1), (1, 0))
 
 
+def test_machine_code_for_other_types_is_not_taken(tmp_path, monkeypatch):
+    """Two processes that wrote at once, each for a type of its own, may have chosen one name."""
+    monkeypatch.setenv("POPULACE_CACHE_DIR", str(tmp_path))
+    function = scale_by(17.0)
+    assert (function(1.0), function(1)) == (17.0, 17.0)
+    one, other = (tmp_path / "kernels").glob("*.nbc")
+    one.rename(tmp_path / "kept")
+    other.rename(one)
+    (tmp_path / "kept").rename(other)
+    first, second = scale_by(17.0), scale_by(17.0)
+    assert (first(1.0), first(1), first(2.0), first(2)) == (17.0, 17.0, 34.0, 34.0)
+    assert stats(first) == (0, 2)
+    assert (second(2.0), second(2)) == (34.0, 34.0)
+    assert stats(second) == (2, 0)
+
+
 def test_a_folder_that_can_no_longer_be_written(tmp_path, monkeypatch):
     """What cannot be kept is compiled all the same."""
     monkeypatch.setenv("POPULACE_CACHE_DIR", str(tmp_path / "cache"))

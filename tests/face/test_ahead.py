@@ -1,7 +1,6 @@
 """Kernels compiled in processes beside a first run."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 from populace.ecs.jit import on_disk
 from populace.runs import ahead, make_world
-from populace.runs.ahead import FEW, LIST, Listed, compiling_ahead, listed
+from populace.runs.ahead import LIST, MOST, SHARE, Kernel, compiling_ahead, read_list
 from populace.runs.session import Session
 from populace.scenarios.registry import find_scenario
 from populace.systems.words import sort_few
@@ -21,109 +20,188 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
-def town():
-    """Its modules are imported."""
+def town(monkeypatch):
+    """The modules of a town are imported, and there may be seven helpers."""
     make_world("town", {"town.agents": 2})
+    monkeypatch.setenv(MOST, "7")
 
 
 @pytest.fixture
-def nothing_on_disk(monkeypatch):
-    monkeypatch.setattr(ahead, "on_disk", lambda kernel: False)
+def lacking(monkeypatch):
+    """Says which kernels are not on disk."""
+
+    def lack(kernels):
+        names = {(kernel.module, kernel.name) for kernel in kernels}
+
+        def on_disk(found):
+            return (found.py_func.__module__, found.py_func.__name__) not in names
+
+        monkeypatch.setattr(ahead, "on_disk", on_disk)
+
+    return lack
 
 
-def test_the_list_is_what_a_town_calls():
+@pytest.fixture
+def asked(monkeypatch):
+    """The numbers that each helper is asked for; none is started."""
+    asked = []
+
+    def refuse(numbers):
+        asked.append(numbers)
+        raise OSError("no processes here")
+
+    monkeypatch.setattr(ahead, "_helper", refuse)
+    return asked
+
+
+def test_the_list_is_what_a_run_calls():
     """To the last kernel and type."""
-    tool = [sys.executable, "-P", ROOT / "tools" / "list_kernels.py", "--check"]
-    done = subprocess.run(tool, capture_output=True, text=True, cwd=ROOT)
+    command = [sys.executable, "-P", ROOT / "tools" / "list_kernels.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-
-
-def test_a_list_is_lines_of_three_fields():
-    """Comments and empty lines say nothing."""
-    assert listed("# a comment\n\npopulace.ecs.rows\tfirst_repeat\t(int64,)\n") == [
-        Listed("populace.ecs.rows", "first_repeat", "(int64,)")
-    ]
 
 
 def test_on_disk_is_what_was_called_once():
     """And no function of another make."""
-    kernel = listed(LIST.read_text())[0].find()
-    assert on_disk(kernel)
+    assert on_disk(Kernel("populace.ecs.entities", "_allocate", "").find())
     assert not on_disk(sort_few)
-    assert not on_disk(len)
+    assert not on_disk(Kernel("populace.ecs.entities", "nothing", "").find())
+
+
+def machine_code(folder):
+    """The functions that are kept there, and when each was written."""
+    return {
+        (file.name.rpartition("_")[0], file.suffix): file.stat().st_mtime_ns
+        for file in folder.rglob("*.nb?")
+    }
+
+
+def helped(folder, *numbers):
+    """What is kept in a folder once a helper has done these."""
+    subprocess.run(
+        [sys.executable, "-P", "-m", "populace.runs.ahead", *map(str, numbers)],
+        env={**os.environ, "POPULACE_CACHE_DIR": str(folder)}, check=True,
+    )  # fmt: skip
+    return machine_code(folder)
 
 
 def test_a_helper_compiles_what_it_is_told(tmp_path):
-    """Its machine code is on disk afterwards, and that of nothing else; told again, it compiles
-    nothing."""
-    (line,) = [each for each in LIST.read_text().splitlines() if "\tfirst_repeat\t" in each]
+    """And nothing else; told again, it compiles nothing, and one that cannot be found is passed
+    over."""
+    number = [kernel.name for kernel in read_list()].index("first_repeat")
+    kept = helped(tmp_path, 10_000, number)
+    assert sorted(kept) == [("first_repeat", ".nbc"), ("first_repeat", ".nbi")]
+    assert helped(tmp_path, number) == kept
+
+
+def test_a_helper_ends_with_the_run(tmp_path):
+    """Once the process that asked for it is gone, it begins no other kernel."""
+    script = (
+        "import os, sys; from populace.runs import ahead\n"
+        "parents = iter([1, 2])\n"
+        "os.getppid = lambda: next(parents)\n"
+        "ahead.compile_listed(range(1000))\n"
+    )
     where = {**os.environ, "POPULACE_CACHE_DIR": str(tmp_path)}
-
-    def help_out():
-        subprocess.run(
-            [sys.executable, "-P", "-m", "populace.runs.ahead"],
-            input=f"{line}\n", text=True, check=True, env=where,
-        )  # fmt: skip
-        return {file.name: file.stat().st_mtime_ns for file in tmp_path.rglob("*.nb?")}
-
-    kept = help_out()
-    assert sorted(Path(name).suffix for name in kept) == [".nbc", ".nbi"]
-    assert all(name.startswith("first_repeat_") for name in kept)
-    assert help_out() == kept
+    subprocess.run([sys.executable, "-P", "-c", script], env=where, check=True)
+    assert machine_code(tmp_path) == {}
 
 
-@pytest.mark.usefixtures("nothing_on_disk")
-def test_helpers_begin_at_the_end(monkeypatch):
+def test_helpers_begin_at_the_end(monkeypatch, lacking, asked):
     """Each has its share of what is missing, the last first; of modules that nobody imported there
-    is nothing. They are gone afterwards."""
-    shares = []
-    helper = ahead._helper
-    monkeypatch.setattr(ahead, "_helper", lambda share: shares.append(share) or helper(share))
+    is nothing."""
+    kernels = read_list()
+    lacking(kernels)
     monkeypatch.delitem(sys.modules, "populace.systems.evidence")
-    with compiling_ahead(2) as helpers:
-        assert len(helpers) == 2
-    assert all(each.returncode is not None for each in helpers)
-    kernels = [k for k in listed(LIST.read_text()) if k.module != "populace.systems.evidence"]
-    assert shares == [kernels[::-1][0::2], kernels[::-1][1::2]]
+    with compiling_ahead(3):
+        pass
+    there = [n for n, each in enumerate(kernels) if each.module != "populace.systems.evidence"]
+    assert len(there) < len(kernels)
+    assert asked == [there[::-1][0::2], there[::-1][1::2]]
 
 
-def test_a_run_that_lacks_little_has_no_helper(monkeypatch):
-    """Nor has one that lacks nothing, one on a single thread, nor one whose cache no other process
-    can see."""
-    with compiling_ahead(3) as helpers:
-        assert helpers == []
-    kernels = {kernel.find() for kernel in listed(LIST.read_text())[-FEW:]}
-    monkeypatch.setattr(ahead, "on_disk", lambda kernel: kernel not in kernels)
-    with compiling_ahead(3) as helpers:
-        assert helpers == []
-    monkeypatch.setattr(ahead, "on_disk", lambda kernel: False)
-    with compiling_ahead(0) as helpers:
-        assert helpers == []
-    monkeypatch.setattr(ahead, "kernels_are_shared", lambda: False)
-    with compiling_ahead(3) as helpers:
-        assert helpers == []
+@pytest.mark.parametrize(
+    ("threads", "n_missing", "most", "helpers"),
+    [
+        (1, 60, "7", 0),
+        (2, 60, "7", 1),
+        (64, 60, "2", 2),
+        (64, 3 * SHARE, "7", 3),
+        (64, SHARE - 1, "7", 0),
+        (64, 0, "7", 0),
+        (64, 60, "0", 0),
+    ],
+)
+def test_there_are_no_more_helpers_than_pay(
+    monkeypatch, lacking, asked, threads, n_missing, most, helpers
+):
+    """One for each further thread, as far as there is work for it and the environment allows."""
+    # Lines of distinct functions, since a function is on disk or not whatever its types.
+    distinct = list({(each.module, each.name): each for each in read_list()}.values())[:60]
+    monkeypatch.setattr(ahead, "read_list", lambda: distinct)
+    lacking(distinct[:n_missing])
+    monkeypatch.setenv(MOST, most)
+    with compiling_ahead(threads):
+        assert len(asked) == helpers
 
 
-@pytest.mark.usefixtures("nothing_on_disk")
-@pytest.mark.parametrize("program", ["/nowhere/python", shutil.which("false")])
-def test_a_run_does_without_helpers_that_fail(monkeypatch, program):
-    """Whether they cannot be started or are gone at once."""
-    monkeypatch.setattr(sys, "executable", program)
+@pytest.mark.parametrize("lack", ["a cache for all", "python", "a program of its own"])
+def test_where_a_helper_would_be_of_no_use_there_is_none(monkeypatch, lacking, asked, lack):
+    """The cache is this process's alone, or there is no Python to start."""
+    lacking(read_list())
+    if lack == "a cache for all":
+        monkeypatch.setattr(ahead, "kernels_are_shared", lambda: False)
+    elif lack == "python":
+        monkeypatch.setattr(sys, "executable", None)
+    else:
+        monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with compiling_ahead(8):
+        assert asked == []
+
+
+def test_by_default_a_core_is_left_to_the_run(monkeypatch, lacking, asked):
+    """Whatever the threads."""
+    lacking(read_list())
+    monkeypatch.delenv(MOST)
+    monkeypatch.setattr(ahead, "n_cores", lambda: 4)
+    with compiling_ahead(64):
+        assert len(asked) == 3
+
+
+def test_a_helper_has_no_helper(monkeypatch):
+    """Whatever it comes to run."""
+    told = []
+    monkeypatch.setattr(subprocess, "Popen", lambda command, env, **_: told.append(env[MOST]))
+    ahead._helper([0])
+    assert told == ["0"]
+
+
+def test_a_run_does_without_helpers_that_cannot_start(lacking, asked):
+    """And comes to its end."""
+    lacking(read_list())
     small = parameters_of("stream", **{"stream.agents": 30, "stream.memories": 40, "run.days": 1})
     _, outcome = Session(find_scenario("stream"), threads=2).start(small)
+    assert len(asked) == 1
     assert outcome.status == "done"
 
 
-@pytest.mark.usefixtures("nothing_on_disk")
-def test_helpers_end_with_a_run_that_fails():
+def test_helpers_end_with_a_run_that_fails(lacking):
     """None is left behind."""
+    lacking(read_list())
     started = []
 
     def run():
-        with compiling_ahead(1) as helpers:
+        with compiling_ahead(3) as helpers:
             started.extend(helpers)
             raise KeyError
 
     with pytest.raises(KeyError):
         run()
-    assert [each.returncode is not None for each in started] == [True]
+    assert [each.returncode is not None for each in started] == [True, True]
+
+
+def test_the_list_can_be_read():
+    """Three fields a line, and functions that are there."""
+    kernels = read_list()
+    assert len(kernels) == sum(not line.startswith("#") for line in LIST.read_text().splitlines())
+    assert all(kernel.find() is not None and kernel.types.endswith(")") for kernel in kernels)

@@ -32,7 +32,7 @@ class Outcome:
     """What a run did. Counts are of memories unless they say otherwise; seconds are wall time.
 
     status: done, interrupted or stopped; reason: why, if not done. imported: memories that were
-    there before the first step. compile_s: of numba, as it happens. start_up_s: from the beginning
+    there before the first step. compile_s: of numba in this process. start_up_s: from the beginning
     of the command to the end of the first step. told: what the scenario says of its end.
     """
 

@@ -80,7 +80,7 @@ class Session:
 
     def start(self, parameters: Parameters) -> tuple[World, Outcome]:
         """Build the scenario's world and live through its days."""
-        with compiling() as spent, compiling_ahead(self.threads - 1):
+        with compiling() as spent, compiling_ahead(self.threads):
             begin = perf_counter()
             world = build(self.scenario, parameters, threads=self.threads)
             setup_s = perf_counter() - begin
@@ -123,7 +123,7 @@ class Session:
                 attach_archive(world, self.directory.snapshots, key=self.saving.key)
             changes["resumed"] = [*self.directory.manifest.get("resumed", []), now()]
             changes["saving"] = self.saving.facts()
-        with self._recording(), compiling() as spent, compiling_ahead(self.threads - 1):
+        with self._recording(), compiling() as spent, compiling_ahead(self.threads):
             if self.directory is not None and (other := self._other_code(self.directory)):
                 warnings.warn(other, ResumeWarning, stacklevel=2)
             setup_s = perf_counter() - self.began
