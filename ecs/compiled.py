@@ -321,10 +321,16 @@ def kernels_folder() -> Path:
         base = Path(given) if given else Path(shared or "~/.cache").expanduser() / "populace"
         folder = base / "kernels"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        tempfile.TemporaryFile(dir=folder).close()
+        _write_to(folder)
     except (OSError, RuntimeError):  # RuntimeError: no home
         return _passing_folder()
     return folder
+
+
+@cache
+def _write_to(folder: Path) -> None:
+    """Raises OSError where that cannot be. Looks once, since there are many kernels."""
+    tempfile.TemporaryFile(dir=folder).close()
 
 
 def kernels_are_shared() -> bool:

@@ -48,12 +48,13 @@ def fingerprint(function: Dispatcher) -> str | None:
         return None
 
 
-def uncached(function: Any) -> Any:
+def uncached(function: Any, stamp: str) -> Any:
     """The same numba function, and its callees, compiled from source as it is now.
 
-    Its `py_func` is for the compiler: what it reaches cannot be called from Python.
+    stamp: its `fingerprint`. Its `py_func` is for the compiler: what it reaches cannot be called
+    from Python.
     """
-    return _copy(function, {"no_cfunc_wrapper": True})
+    return _copy(function, {"no_cfunc_wrapper": True}, stamp)
 
 
 def callee(function: Any) -> Any:
@@ -66,7 +67,8 @@ def callee(function: Any) -> Any:
         return function
     made = _CALLEES.get(stamp)
     if made is None:
-        made = _copy(function, {"no_cfunc_wrapper": True, "no_cpython_wrapper": True}, stamp)
+        bare = {"no_cfunc_wrapper": True, "no_cpython_wrapper": True}
+        made = _copy(function, bare, stamp, shared=True)
     return made
 
 
@@ -74,8 +76,8 @@ _CALLEES: WeakValueDictionary[str, Any] = WeakValueDictionary()
 """Those of living callers, by fingerprint."""
 
 
-def _copy(function: Any, options: Mapping[str, Any], stamp: str | None = None) -> Any:
-    """stamp: under which it is a callee, which may call itself."""
+def _copy(function: Any, options: Mapping[str, Any], stamp: str, *, shared: bool = False) -> Any:
+    """stamp: its fingerprint. shared: as a callee, which may call itself."""
     python = function.py_func
     scope = dict(python.__globals__)
     cells = dict(zip(python.__code__.co_freevars, python.__closure__ or (), strict=True))
@@ -88,14 +90,14 @@ def _copy(function: Any, options: Mapping[str, Any], stamp: str | None = None) -
     # process, so two versions of a callee, cached by two processes, need two names. A module that
     # is not imported (a notebook's, an executed text's) cannot be named in a cache.
     copy.__module__ = __name__
-    copy.__qualname__ = f"{python.__name__}_{stamp or fingerprint(function)}"
+    copy.__qualname__ = f"{python.__name__}_{stamp}"
     options = {**_options(function), **options}
     signatures = None if function._can_compile else list(function.nopython_signatures)
     # Explicit signatures compile at once, so the scope must be complete first; such a function
     # cannot call itself by inference, and no cycle is lost.
     if signatures is None:
         made = numba.jit(**options)(copy)
-        if stamp is not None:
+        if shared:
             _CALLEES[stamp] = made
     for name, cell in cells.items():
         value = cell.cell_contents
@@ -106,7 +108,7 @@ def _copy(function: Any, options: Mapping[str, Any], stamp: str | None = None) -
             scope[path[0]] = _with(scope[path[0]], path[1:], callee(value))
     if signatures is not None:
         made = numba.jit(signatures, **options)(copy)
-        if stamp is not None:
+        if shared:
             _CALLEES[stamp] = made
     return made
 

@@ -40,7 +40,7 @@ def jit(function: F) -> F:
     stamp = None if calls_itself else fingerprint(made)
     if stamp is None:
         return cast(F, made)
-    kept = uncached(made)
+    kept = uncached(made, stamp)
     kept._cache = _Cache(function, f"{stamp} {versions()}")
     # What it compiles reaches callees that Python cannot call.
     kept.py_func = kept.__wrapped__ = function

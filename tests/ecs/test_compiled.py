@@ -358,7 +358,7 @@ def test_clones_call_clones():
     def law(x):
         return module.fall(x) * module.rate + np.abs(x) * int(math.pi)
 
-    copy = uncached(law)
+    copy = uncached(law, fingerprint(law))
     assert copy(4) == law(4) == 84.0
     assert fingerprint(copy) is not None
     assert copy.py_func.__globals__ is not law.py_func.__globals__
@@ -368,8 +368,8 @@ def test_clones_call_clones():
     def eager(x):
         return x / 2
 
-    assert uncached(eager)(3) == 1.5
-    assert uncached(eager).nopython_signatures == eager.nopython_signatures
+    assert uncached(eager, fingerprint(eager))(3) == 1.5
+    assert uncached(eager, fingerprint(eager)).nopython_signatures == eager.nopython_signatures
 
 
 def test_a_helper_that_cannot_be_followed_is_compiled_but_not_kept(folder):
