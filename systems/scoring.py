@@ -279,13 +279,13 @@ def cosines_to(query_d: Any, vector_nd: Any, out_n: Any) -> None:
         own += np.float64(query_d[i]) * np.float64(query_d[i])
     for i in range(out_n.size):
         vector_d = vector_nd[i]
-        for lane in range(LANES):
-            product_l[lane] = 0
-            square_l[lane] = 0
+        product_l[:] = 0
+        square_l[:] = 0
         for start in range(0, whole, LANES):
+            part_l, asked_l = vector_d[start : start + LANES], query_d[start : start + LANES]
             for lane in range(LANES):
-                product_l[lane] += vector_d[start + lane] * query_d[start + lane]
-                square_l[lane] += vector_d[start + lane] * vector_d[start + lane]
+                product_l[lane] += part_l[lane] * asked_l[lane]
+                square_l[lane] += part_l[lane] * part_l[lane]
         for lane in range(d - whole):
             product_l[lane] += vector_d[whole + lane] * query_d[whole + lane]
             square_l[lane] += vector_d[whole + lane] * vector_d[whole + lane]
